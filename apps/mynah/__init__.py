@@ -1,0 +1,3 @@
+"""The command line and the local supervisor of the fleet."""
+
+__version__ = "0.1.0"
