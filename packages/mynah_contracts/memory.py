@@ -1,0 +1,116 @@
+"""What is remembered, and who the assistant is."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mynah_contracts.message import Command, Event, State
+from mynah_contracts.roles import Role
+
+Strategy = Literal["hybrid", "recent", "similarity"]
+Trait = Annotated[int, Field(ge=0, le=100)]
+
+
+class Remembered(BaseModel):
+    """One thing that is remembered."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    score: float | None = Field(default=None, ge=0, le=1)
+    ts: float = 0.0
+    speaker: str = ""
+    context: Literal["target", "previous", "next"] = "target"
+    """Whether it matched, or stood beside a match."""
+    tokens: int = 0
+
+
+class MemoryResults(Event, topic="memory/results", by=Role.MEMORY, to=(Role.LLM, Role.SKILL)):
+    """What was found, best first."""
+
+    results: list[Remembered] = Field(default_factory=list)
+    strategy: Strategy = "hybrid"
+    tokens: int = 0
+    truncated: bool = False
+
+
+class MemoryQuery(
+    Command, topic="memory/query", by=(Role.LLM, Role.SKILL, Role.GUEST), to=Role.MEMORY, reply=MemoryResults
+):
+    """Find what is remembered about a text."""
+
+    text: str = Field(max_length=20_000)
+    top_k: int = Field(default=5, ge=1, le=50)
+    user: str = ""
+    max_tokens: int | None = Field(default=None, ge=1, le=10_000)
+    context_window: int = Field(default=0, ge=0, le=5)
+    """How many neighbours of each match come along."""
+    strategy: Strategy = "hybrid"
+
+
+class MemoryChanged(Event, topic="memory/changed", by=Role.MEMORY, to=Role.SKILL):
+    """How many memories were stored or forgotten."""
+
+    stored: int = 0
+    forgotten: int = 0
+
+
+class MemoryStore(
+    Command,
+    topic="memory/store",
+    by=(Role.ROUTER, Role.LLM, Role.SKILL, Role.GUEST),
+    to=Role.MEMORY,
+    reply=MemoryChanged,
+):
+    """Remember a text."""
+
+    text: str = Field(min_length=1, max_length=20_000)
+    user: str = ""
+    speaker: str = ""
+
+
+class MemoryForget(Command, topic="memory/forget", by=(Role.SKILL, Role.GUEST), to=Role.MEMORY, reply=MemoryChanged):
+    """Forget what matches a text, or all that is remembered of a user."""
+
+    user: str = ""
+    text: str | None = None
+    """None: everything of that user."""
+
+
+class Character(State, topic="system/character/current", by=Role.MEMORY, to=(Role.LLM, Role.ROUTER)):
+    """Who the assistant is."""
+
+    name: str
+    description: str = ""
+    system_prompt: str = ""
+    traits: dict[str, Trait] = Field(default_factory=dict)
+    voice: str = ""
+
+
+class CharacterResult(Event, topic="character/result", by=Role.MEMORY, to=(Role.LLM, Role.SKILL)):
+    """The assistant's character, asked for or after a change."""
+
+    name: str
+    description: str = ""
+    system_prompt: str = ""
+    traits: dict[str, Trait] = Field(default_factory=dict)
+    voice: str = ""
+
+
+class CharacterGet(
+    Command, topic="character/get", by=(Role.LLM, Role.SKILL, Role.GUEST), to=Role.MEMORY, reply=CharacterResult
+):
+    """Tell who the assistant is."""
+
+
+class CharacterUpdate(
+    Command, topic="character/update", by=(Role.LLM, Role.SKILL, Role.GUEST), to=Role.MEMORY, reply=CharacterResult
+):
+    """Change the assistant's character; what is None stays."""
+
+    name: str | None = None
+    description: str | None = None
+    system_prompt: str | None = None
+    voice: str | None = None
+    traits: dict[str, Trait] = Field(default_factory=dict)
+    reset_traits: bool = False
