@@ -1,0 +1,82 @@
+# ruff: noqa: N818  # these are facts, and read as such where they are caught
+"""What can go wrong while code runs, besides what the code itself raises.
+
+ExecutorError            the work was not done; `retryable` says whether another attempt may do it
+├── DeadlineExceeded     it took longer than it may (also a TimeoutError)
+├── ProcessDied          its worker process crashed or was killed by the system
+├── RemoteFailure        it raised, in a worker process
+├── NotPortable          the function or its data cannot travel to a process (also a TypeError)
+├── AllThreadsHung       every thread that could run it is stuck in a call that does not return
+├── NotEnoughMemory      it would not fit beside what already runs
+└── ExecutorsClosed      the executors are not open
+"""
+
+import signal
+
+from mynah_tasks.errors import TaskError
+
+
+class ExecutorError(TaskError):
+    """The work was not done."""
+
+    code = "executor"
+
+
+class DeadlineExceeded(ExecutorError, TimeoutError):
+    """The work took longer than its deadline allows."""
+
+    code = "deadline_exceeded"
+
+
+class ProcessDied(ExecutorError):
+    """The worker process ended in the middle of its task."""
+
+    code = "process_died"
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(f"the worker process {_end(exit_code)}")
+        self.exit_code = exit_code
+
+
+class RemoteFailure(ExecutorError):
+    """The work raised in its worker process; `remote_traceback` is the text of where."""
+
+    code = "remote_failure"
+
+    def __init__(self, type_name: str, message: str, remote_traceback: str, *, retryable: bool) -> None:
+        super().__init__(f"{type_name}: {message}" if message else type_name)
+        self.type_name = type_name
+        self.remote_traceback = remote_traceback
+        self.retryable = retryable
+
+
+class NotPortable(ExecutorError, TypeError):
+    """A function without an import name, or data that is neither JSON nor arrays nor bytes."""
+
+    code = "not_portable"
+    retryable = False
+
+
+class AllThreadsHung(ExecutorError):
+    """No thread is left that could take the work."""
+
+    code = "all_threads_hung"
+
+
+class NotEnoughMemory(ExecutorError):
+    """The machine, or this process's share of it, has too little memory free."""
+
+    code = "not_enough_memory"
+
+
+class ExecutorsClosed(ExecutorError):
+    """Work was handed to executors that are not open."""
+
+    code = "executors_closed"
+
+
+def _end(exit_code: int) -> str:
+    if exit_code >= 0:
+        return f"ended with exit code {exit_code}"
+    why = ", most likely for lack of memory" if -exit_code == signal.SIGKILL else ""
+    return f"was killed by signal {-exit_code} ({signal.strsignal(-exit_code)}){why}"

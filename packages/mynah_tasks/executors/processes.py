@@ -1,0 +1,102 @@
+"""Worker processes that can be killed: one task each, and a fresh one in the place of each that had to go."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from mynah_tasks.executors.codec import import_name
+from mynah_tasks.executors.errors import DeadlineExceeded, ExecutorsClosed
+from mynah_tasks.executors.worker import WorkerProcess
+
+log = logging.getLogger(__name__)
+
+
+class ProcessPool:
+    """At most `size` worker processes, started when needed.
+
+    A deadline or a cancellation kills exactly the process that works on the task; a process that dies fails only
+    its task. Waiting for a process, and its start, are no part of the deadline.
+    """
+
+    def __init__(self, size: int, *, memory_limit: int | None = None) -> None:
+        if size < 1:
+            raise ValueError(f"a process pool needs at least one process, not {size}")
+        self.size = size
+        self.replaced = 0
+        """How many processes had to go: killed at a deadline or a cancellation, or died."""
+        self._memory_limit = memory_limit
+        self._slots = asyncio.Semaphore(size)
+        self._idle: deque[WorkerProcess] = deque()
+        self._workers: set[WorkerProcess] = set()
+        self._closed = False
+
+    @property
+    def busy(self) -> int:
+        """How many processes are inside a task."""
+        return sum(worker.busy for worker in self._workers)
+
+    async def run(self, fn: Callable[[Any], Any], payload: object, *, timeout: float | None) -> Any:  # noqa: ASYNC109
+        """What `fn(payload)` returns in a worker process; `fn` travels by its import name, never by value.
+
+        Raises:
+            NotPortable: the function or the payload cannot travel.
+            DeadlineExceeded: the process was killed, it took too long.
+            ProcessDied: the process ended on its own.
+            RemoteFailure: the function raised.
+        """
+        path = import_name(fn)
+        async with self._slots:
+            worker = self._take()
+            try:
+                await worker.ready()
+                async with asyncio.timeout(timeout) as deadline:
+                    return await worker.call(path, payload)
+            except TimeoutError as error:
+                if not deadline.expired():
+                    raise
+                raise DeadlineExceeded(f"no answer after {timeout:g} s; its process is killed") from error
+            finally:
+                self._give_back(worker)
+
+    async def aclose(self, grace: float) -> None:
+        """Kill all processes and see them gone, within `grace` seconds."""
+        self._closed = True
+        for worker in self._workers:
+            worker.kill()
+        if lives := {worker.life for worker in self._workers}:
+            _, left = await asyncio.wait(lives, timeout=grace)
+            if left:
+                log.error("%d killed worker processes have not gone after %g s", len(left), grace)
+
+    def _take(self) -> WorkerProcess:
+        if self._closed:
+            raise ExecutorsClosed("the worker processes are closed")
+        while self._idle:
+            worker = self._idle.pop()
+            if not worker.life.done():
+                return worker
+        return self._start()
+
+    def _give_back(self, worker: WorkerProcess) -> None:
+        if not worker.busy and not worker.life.done():
+            self._idle.append(worker)
+            return
+        self.replaced += 1
+        worker.kill()
+        if not self._closed:
+            self._idle.appendleft(self._start())
+
+    def _start(self) -> WorkerProcess:
+        worker = WorkerProcess(self._memory_limit)
+        self._workers.add(worker)
+        worker.life.add_done_callback(lambda life: self._ended(worker, life))
+        return worker
+
+    def _ended(self, worker: WorkerProcess, life: asyncio.Task[int]) -> None:
+        self._workers.discard(worker)
+        if life.cancelled():
+            return
+        if (error := life.exception()) is not None:
+            log.error("a worker process could not run: %s", error)
