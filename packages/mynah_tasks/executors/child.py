@@ -111,7 +111,7 @@ def _die_first_when_memory_runs_out(limit: int) -> None:
 def _keep_freed_memory() -> None:
     """Take arrays of the next task from where those of the last one lay: fresh pages cost more than the work."""
     if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
-        mallopt(M_TRIM_THRESHOLD, KEPT)
+        mallopt(M_TRIM_THRESHOLD, 4 * KEPT)
         mallopt(M_MMAP_THRESHOLD, KEPT)
 
 

@@ -1,4 +1,3 @@
-# ruff: noqa: N818  # these are facts, and read as such where they are caught
 """What can go wrong while code runs, besides what the code itself raises.
 
 ExecutorError            the work was not done; `retryable` says whether another attempt may do it

@@ -71,7 +71,7 @@ class Executors:
         fn: Callable[[Any], Any],
         payload: object,
         *,
-        timeout: float | None,  # noqa: ASYNC109  # counted while the work runs, not while it waits
+        timeout: float | None,  # counted while the work runs, not while it waits
         memory_heavy: bool = False,
     ) -> Any:
         """What `fn(payload)` returns, run in the place that `kind` names.
@@ -123,7 +123,7 @@ def _is_async(fn: Callable[..., object]) -> bool:
     return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
 
 
-async def _run_inline(fn: Callable[[Any], Any], payload: object, *, timeout: float | None) -> Any:  # noqa: ASYNC109
+async def _run_inline(fn: Callable[[Any], Any], payload: object, *, timeout: float | None) -> Any:
     try:
         async with asyncio.timeout(timeout) as deadline:
             result = fn(payload)
@@ -132,3 +132,5 @@ async def _run_inline(fn: Callable[[Any], Any], payload: object, *, timeout: flo
         if not deadline.expired():
             raise
         raise DeadlineExceeded(f"no answer after {timeout:g} s") from error
+    except SystemExit as error:  # work may end itself, not the loop
+        raise RuntimeError(f"raised {error!r}") from error

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mynah_tasks.executors.codec import import_name
-from mynah_tasks.executors.errors import DeadlineExceeded, ExecutorsClosed
+from mynah_tasks.executors.errors import DeadlineExceeded, ExecutorsClosed, ProcessDied
 from mynah_tasks.executors.worker import WorkerProcess
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class ProcessPool:
         """How many processes are inside a task."""
         return sum(worker.busy for worker in self._workers)
 
-    async def run(self, fn: Callable[[Any], Any], payload: object, *, timeout: float | None) -> Any:  # noqa: ASYNC109
+    async def run(self, fn: Callable[[Any], Any], payload: object, *, timeout: float | None) -> Any:
         """What `fn(payload)` returns in a worker process; `fn` travels by its import name, never by value.
 
         Raises:
@@ -57,6 +57,10 @@ class ProcessPool:
                 if not deadline.expired():
                     raise
                 raise DeadlineExceeded(f"no answer after {timeout:g} s; its process is killed") from error
+            except ProcessDied as error:
+                if self._closed:
+                    raise ExecutorsClosed("the worker processes were closed in the middle of a task") from error
+                raise
             finally:
                 self._give_back(worker)
 
@@ -75,12 +79,12 @@ class ProcessPool:
             raise ExecutorsClosed("the worker processes are closed")
         while self._idle:
             worker = self._idle.pop()
-            if not worker.life.done():
+            if worker.alive:
                 return worker
         return self._start()
 
     def _give_back(self, worker: WorkerProcess) -> None:
-        if not worker.busy and not worker.life.done():
+        if not worker.busy and worker.alive:
             self._idle.append(worker)
             return
         self.replaced += 1

@@ -45,7 +45,7 @@ class ThreadPool:
         """What the threads are stuck in whose callers have gone."""
         return tuple(self._hung.values())
 
-    async def run(self, fn: Callable[[Any], Any], payload: object, *, timeout: float | None) -> Any:  # noqa: ASYNC109
+    async def run(self, fn: Callable[[Any], Any], payload: object, *, timeout: float | None) -> Any:
         """What `fn(payload)` returns or raises, in a thread and in the caller's context."""
         thread = await self._take()
         outcome = thread.call(contextvars.copy_context(), fn, payload)
@@ -183,8 +183,10 @@ class _Call:
             return self.context.run(self.fn, self.payload), None
         except StopIteration as error:
             return None, RuntimeError(f"raised {error!r}")  # a future would refuse it
-        except BaseException as error:  # noqa: BLE001  # a thread's work may end itself, not its thread
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is the caller's
             return None, error
+        except BaseException as error:  # noqa: BLE001  # work may end itself, neither its thread nor the loop
+            return None, RuntimeError(f"raised {error!r}")
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

@@ -37,7 +37,20 @@ class WorkerProcess:
         self._greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.busy = False
         """Whether it has been given work that it has not answered."""
+        self._condemned = False
         self.life = asyncio.create_task(self._live(), name="worker-process")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, or starts; asks the system, which knows before the event loop is told."""
+        if self.life.done():
+            return False
+        if self._process is None:
+            return True
+        try:
+            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
+            return False
 
     async def ready(self) -> None:
         """Wait until it takes work.
@@ -77,7 +90,8 @@ class WorkerProcess:
         return result
 
     def kill(self) -> None:
-        """End it and all that it has started, whatever they are doing."""
+        """End it and all that it has started, whatever they are doing; a process that starts ends when it has."""
+        self._condemned = True
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -89,6 +103,8 @@ class WorkerProcess:
             self._reader, self._writer = await asyncio.open_unix_connection(sock=near)
             with far:
                 self._process = await self._start(far)
+            if self._condemned:
+                self.kill()
             try:
                 await self._greeting()
                 return await self._process.wait()

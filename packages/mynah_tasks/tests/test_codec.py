@@ -1,0 +1,91 @@
+import math
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from mynah_tasks.executors.codec import import_name, pack, resolve, restore
+from mynah_tasks.executors.shared import KEPT, PIECE, Landing, SharedMemory
+from mynah_tasks.tests import deeds
+
+MARK = "5ca1ab1e"
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+numbers = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+array = arrays.arrays(
+    st.sampled_from(["bool", "int16", ">i4", "uint8", "float32", "complex128"]),
+    arrays.array_shapes(min_dims=0, min_side=0, max_side=4),
+)
+values = st.recursive(
+    st.none() | st.booleans() | numbers | texts | st.binary() | array,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def through_shared_memory(value):
+    memory = SharedMemory.create()
+    packed = pack(value, MARK)
+    list(memory.write(packed.buffers))
+    landing = Landing(orjson.loads(orjson.dumps(packed.notes)))
+    list(memory.read(landing.buffers))
+    memory.close()
+    return restore(orjson.loads(packed.text), landing.things(), MARK)
+
+
+def same(one, other):
+    if isinstance(one, np.ndarray):
+        return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, float):
+        return math.isclose(one, other, rel_tol=0, abs_tol=0)
+    return type(one) is type(other) and one == other
+
+
+@settings(max_examples=100, deadline=None)
+@given(values)
+def test_whatever_is_packed_is_the_same_again(value):
+    assert same(value, through_shared_memory(value))
+
+
+def test_a_value_from_outside_cannot_pass_for_an_array():
+    forged = {"5CA1AB1E": 0, "array": np.zeros(1)}
+    assert through_shared_memory(forged)["5CA1AB1E"] == 0
+
+
+def test_large_buffers_are_copied_in_pieces_between_which_the_loop_runs():
+    memory = SharedMemory.create()
+    large = memoryview(bytearray(3 * PIECE + 1))
+    assert len(list(memory.write([large]))) == 3
+    assert len(list(memory.read([large]))) == 3
+    memory.close()
+
+
+def test_a_landing_larger_than_what_was_written_is_an_error_and_not_an_endless_loop():
+    memory = SharedMemory.create()
+    with pytest.raises(EOFError):
+        list(memory.read([memoryview(bytearray(1))]))
+    memory.close()
+
+
+def test_large_memory_is_given_back():
+    memory = SharedMemory.create()
+    list(memory.write([memoryview(bytearray(KEPT))]))
+    memory.shrink()
+    list(memory.read([memoryview(bytearray(KEPT))]))
+    list(memory.write([memoryview(bytearray(KEPT + 1))]))
+    memory.shrink()
+    with pytest.raises(EOFError):
+        list(memory.read([memoryview(bytearray(1))]))
+    memory.close()
+
+
+def test_a_function_is_found_by_the_name_it_travels_under():
+    assert resolve(import_name(deeds.echo)) is deeds.echo
+    assert resolve(import_name(orjson.dumps)) is orjson.dumps
