@@ -83,7 +83,6 @@ def pitch(audio, rate=22_050):
     return rate / lags[int(np.argmax(alike))]
 
 
-@pytest.mark.req("TTS-01")
 def test_a_sentence_sounds_like_what_the_espeak_program_makes_of_it(espeak, tmp_path):
     ours, theirs = spoken(espeak, SENTENCE), by_the_program(SENTENCE, tmp_path)
     assert len(ours) == pytest.approx(len(theirs), rel=0.02)
@@ -168,7 +167,6 @@ def test_ten_thousand_characters_without_a_blank_are_spoken(espeak):
     assert sum(1 for _ in itertools.islice(espeak.synthesize("a" * 10_000), 500)) == 500
 
 
-@pytest.mark.req("TTS-04")
 def test_stop_from_another_thread_ends_speech_at_the_next_chunk(espeak):
     speech = espeak.synthesize(PARAGRAPH)
     next(speech)
@@ -189,7 +187,6 @@ def test_the_library_stops_within_one_chunk_once_speech_is_no_longer_wanted():
     assert len(chunks) == 3
 
 
-@pytest.mark.req("TTS-03")
 def test_a_slow_listener_holds_nobody_up(espeak):
     slow = espeak.synthesize(PARAGRAPH)
     next(slow)
@@ -198,7 +195,6 @@ def test_a_slow_listener_holds_nobody_up(espeak):
     assert len(np.concatenate(list(slow))) > 22_050
 
 
-@pytest.mark.req("TTS-03")
 def test_a_hundred_threads_each_hear_their_own_text(espeak):
     texts = [" ".join(["seven"] * (1 + number % 10)) for number in range(100)]
     alone = {text: len(spoken(espeak, text)) for text in set(texts)}
