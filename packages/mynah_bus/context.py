@@ -1,0 +1,60 @@
+"""The conversation that the code at hand takes part in; it flows from message to message by context variable."""
+
+import itertools
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+
+_prefix = secrets.token_hex(6)
+_numbers = itertools.count(1)
+
+
+def new_id() -> str:
+    """An identifier that no other process makes: a random prefix and a counter."""
+    return f"{_prefix}{next(_numbers):x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a message inherits from the one that caused it."""
+
+    turn: str | None = None
+    session: str | None = None
+    correlation_id: str | None = None
+    traceparent: str | None = None
+    source: str = ""
+    """Who sent the message that is being handled: role/instance."""
+    priority: int = 3
+
+
+_context: ContextVar[Context] = ContextVar("mynah_context", default=Context())  # noqa: B039  # frozen
+
+
+def current() -> Context:
+    """The conversation of the code that runs now."""
+    return _context.get()
+
+
+def enter(context: Context) -> None:
+    """Make this the conversation of the current task, to its end."""
+    _context.set(context)
+
+
+@contextmanager
+def conversation(*, turn: str | None = None, session: str | None = None, priority: int | None = None) -> Iterator[None]:
+    """Make what is sent inside part of a turn or session; what is None is inherited."""
+    now = _context.get()
+    token = _context.set(
+        replace(
+            now,
+            turn=now.turn if turn is None else turn,
+            session=now.session if session is None else session,
+            priority=now.priority if priority is None else priority,
+        )
+    )
+    try:
+        yield
+    finally:
+        _context.reset(token)

@@ -1,0 +1,205 @@
+"""Messages to packets and back: the envelope is JSON, a frame's payload is its bytes."""
+
+import re
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from mynah_bus.context import Context, new_id
+from mynah_bus.errors import BadMessage
+from mynah_contracts import CATALOGUE, Envelope, Kind, Message
+
+HEADER = "mynah"
+"""The user property that carries a frame's envelope."""
+
+_PARAMETER = re.compile(r"\\\{[a-z_]+\\\}")
+_ENVELOPE_FIELDS = frozenset(Envelope.model_fields)
+
+
+@dataclass(slots=True)
+class Packet:
+    """An MQTT 5 PUBLISH, as far as we use it."""
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+    retain: bool = False
+    expires: int | None = None
+    response_topic: str | None = None
+    correlation: bytes | None = None
+    properties: tuple[tuple[str, str], ...] = ()
+    content_type: str | None = None
+
+
+@dataclass(slots=True)
+class Received:
+    """A message that has arrived."""
+
+    message: Message
+    envelope: Envelope
+    reply_to: str | None = None
+    correlation: bytes | None = None
+    """MQTT 5 correlation data, echoed as it came."""
+    retained: bool = False
+    expires: int | None = None
+    """Seconds, from now, after which its sender does not want it any more."""
+
+
+@lru_cache(maxsize=4096)
+def message_type(topic: str) -> type[Message] | None:
+    """The message that a topic below the base carries; a command's topic may end with a worker's instance."""
+    for declared in CATALOGUE.values():
+        contract = declared.contract
+        if contract.topic is None:
+            continue
+        pattern = _PARAMETER.sub("[^/]+", re.escape(contract.topic))
+        if contract.kind is Kind.COMMAND:
+            pattern += "(/[^/]+)?"
+        if re.fullmatch(pattern, topic):
+            return declared
+    return None
+
+
+def encode(  # noqa: PLR0913  # one argument for each fact of the envelope
+    message: Message,
+    *,
+    topic: str,
+    source: str,
+    context: Context,
+    qos: int | None = None,
+    identifier: str | None = None,
+    correlation_id: str | None = None,
+    reply_to: str | None = None,
+    correlation: bytes | None = None,
+    expires: int | None = None,
+) -> Packet:
+    """The packet that carries a message; `topic` is the whole one."""
+    contract = message.contract
+    envelope: dict[str, Any] = {
+        "id": identifier or new_id(),
+        "type": contract.name,
+        "v": contract.version,
+        "ts": time.time(),
+        "source": source,
+    }
+    if correlation_id is not None:
+        envelope["correlation_id"] = correlation_id
+    if context.turn is not None:
+        envelope["turn"] = context.turn
+    if context.session is not None:
+        envelope["session"] = context.session
+    if reply_to is not None:
+        envelope["reply_to"] = reply_to
+    if context.priority != 3:  # noqa: PLR2004  # the default of the envelope
+        envelope["priority"] = context.priority
+    if context.traceparent is not None:
+        envelope["traceparent"] = context.traceparent
+    if contract.body is None:
+        envelope["data"] = orjson.Fragment(message.__pydantic_serializer__.to_json(message))
+        payload = orjson.dumps(envelope)
+        properties: tuple[tuple[str, str], ...] = ()
+    else:
+        envelope["data"] = message.header()
+        payload = getattr(message, contract.body)
+        properties = ((HEADER, orjson.dumps(envelope).decode()),)
+    if correlation is None and correlation_id is not None:
+        correlation = correlation_id.encode()
+    return Packet(
+        topic=topic,
+        payload=payload,
+        qos=contract.qos if qos is None else qos,
+        retain=contract.retain,
+        expires=expires or contract.expires,
+        response_topic=reply_to,
+        correlation=correlation,
+        properties=properties,
+    )
+
+
+def decode(packet: Packet, declared: type[Message] | None) -> Received:
+    """The message in a packet; `declared` is what its topic carries, None on a reply topic.
+
+    Raises BadMessage with one sentence that says what does not fit.
+    """
+    framed = declared is not None and declared.contract.body is not None
+    try:
+        if framed or (declared is None and packet.properties):
+            envelope = _envelope_beside(packet)
+        else:
+            envelope = _envelope_inside(packet.payload)
+    except ValidationError as error:
+        raise BadMessage(f"The envelope does not fit: {_reason(error)}") from error
+    except orjson.JSONDecodeError as error:
+        raise BadMessage(f"Not JSON: {error}") from error
+    declared = _agreed(declared, envelope)
+    data = {} if envelope.data is None else envelope.data
+    body = declared.contract.body
+    if body is not None and isinstance(data, dict):
+        data = {**data, **_by_hand(packet, declared), body: packet.payload}
+    try:
+        message = declared.received(data)
+    except ValidationError as error:
+        raise BadMessage(f"{declared.contract.name} does not fit: {_reason(error)}") from error
+    return Received(
+        message=message,
+        envelope=envelope,
+        reply_to=packet.response_topic or envelope.reply_to,
+        correlation=packet.correlation,
+        retained=packet.retain,
+        expires=packet.expires,
+    )
+
+
+def peek(packet: Packet) -> Envelope:
+    """The envelope of a packet whose payload did not fit, as far as it can be read."""
+    try:
+        return _envelope_beside(packet) if packet.properties else _envelope_inside(packet.payload)
+    except (ValidationError, orjson.JSONDecodeError):
+        return Envelope()
+
+
+def _envelope_inside(payload: bytes) -> Envelope:
+    if not payload:
+        return Envelope()
+    raw = orjson.loads(payload)
+    if isinstance(raw, dict) and raw.keys().isdisjoint(_ENVELOPE_FIELDS - {"type"}):
+        return Envelope(data=raw)  # a payload without its envelope, as people write it by hand
+    return Envelope.model_validate(raw)
+
+
+def _envelope_beside(packet: Packet) -> Envelope:
+    for name, value in packet.properties:
+        if name == HEADER:
+            return Envelope.model_validate(orjson.loads(value))
+    return Envelope()
+
+
+def _by_hand(packet: Packet, declared: type[Message]) -> dict[str, str]:
+    """Fields of a frame that a guest gave as plain user properties."""
+    return {name: value for name, value in packet.properties if name in declared.model_fields}
+
+
+def _agreed(declared: type[Message] | None, envelope: Envelope) -> type[Message]:
+    if declared is None:
+        named = CATALOGUE.get(envelope.type)
+        if named is None:
+            raise BadMessage(f"Unknown type {envelope.type!r}.")
+        declared = named
+    elif envelope.type and envelope.type != declared.contract.name:
+        raise BadMessage(f"The topic carries {declared.contract.name}, not {envelope.type}.")
+    if envelope.v > declared.contract.version:
+        raise BadMessage(
+            f"{declared.contract.name} {envelope.v} is newer than {declared.contract.version}, the version known here.",
+            code="unsupported_version",
+        )
+    return declared
+
+
+def _reason(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]

@@ -1,0 +1,158 @@
+"""A worker: parts that are entered, handlers that run, health that is told."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import cache
+from importlib.metadata import version
+from typing import Final, Literal, Self
+
+from mynah_bus.bus import Bus
+from mynah_bus.context import Context
+from mynah_bus.dispatch import Dispatcher
+from mynah_bus.handlers import Producer, handlers_of, producers_of
+from mynah_bus.wire import Packet, encode
+from mynah_contracts import Health, Role
+from mynah_resilience import StallProbe
+
+log = logging.getLogger(__name__)
+
+HEALTH_EVERY: Final = 10.0
+GRACE: Final = 8.0
+FORGET_DOWN: Final = 3_600
+"""Seconds for which the broker tells of a worker that is gone."""
+ERA: Final = 1_000_000
+"""Health messages of one connection; a last will outranks them all and is outranked by the next connection."""
+
+Status = Literal["starting", "up", "degraded", "down"]
+
+
+class Worker:
+    """One role's process: `Worker(role, *parts)`; parts that are async context managers are entered, in order.
+
+    Parts are objects with methods marked `@handles` or `@produces`; their attributes `engine` and `model` are told in
+    the health message. A part that sends of its own accord takes a `Bus` when it is made, and the worker is made with
+    that bus instead of a role. TypeError says when a part hears or says what is not for the role.
+    """
+
+    def __init__(self, role: Role | Bus, *parts: object) -> None:
+        self.bus = role if isinstance(role, Bus) else Bus(role)
+        self.parts = parts
+        self.handlers = [handler for part in parts for handler in handlers_of(part, self.bus.role)]
+        self.producers = [producer for part in parts for producer in producers_of(part, self.bus.role)]
+        self.dispatcher = Dispatcher(self.bus, self.handlers)
+        self.probe = StallProbe()
+        self.breakers: Callable[[], dict[str, str]] = dict
+        self._status: Status = "starting"
+        self._reason = ""
+        self._seq = 0
+        self._stack = AsyncExitStack()
+        self._stopping = asyncio.Event()
+        self.bus.will = self._last_will
+        self.bus.greet = self._greet
+
+    async def run(self) -> None:
+        """Live until `stop`, or until something fails that nobody here can mend."""
+        async with self:
+            await self._stopping.wait()
+
+    def stop(self) -> None:
+        """Ask `run` to end."""
+        self._stopping.set()
+
+    async def __aenter__(self) -> Self:
+        """Connect, open the parts, and say `up` once the broker has confirmed the subscriptions."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.probe)
+            await stack.enter_async_context(self.bus)
+            for part in self.parts:
+                if isinstance(part, AbstractAsyncContextManager):
+                    await stack.enter_async_context(part)
+            stack.push_async_callback(self.dispatcher.close, GRACE)
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            background = [tasks.create_task(self._tell_health(), name="health")]
+            background += [tasks.create_task(self._produce(each), name=each.name) for each in self.producers]
+            stack.callback(_cancel, background)
+            stack.callback(self.say, "down", "Stopped.")
+            self.say("up")
+            await self.bus.ready()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Say `down`, finish what runs, refuse what waits, close the parts, hang up."""
+        await self._stack.aclose()
+
+    def say(self, status: Status, reason: str = "") -> None:
+        """Change what the health message says."""
+        if (status, reason) != (self._status, self._reason):
+            self._status, self._reason = status, reason
+            self.tell()
+
+    def tell(self) -> None:
+        """Publish the health message now."""
+        if self.bus.connected.is_set():
+            self.bus.link.publish(self._packet(self._health(self._status, self._reason)))
+
+    async def _greet(self) -> None:
+        self.bus.link.publish_now(self._packet(self._health(self._status, self._reason)))
+
+    async def _tell_health(self) -> None:
+        while True:
+            await asyncio.sleep(HEALTH_EVERY)
+            self.tell()
+
+    async def _produce(self, producer: Producer) -> None:
+        async for message in producer.call():
+            self.bus.publish(message)
+
+    def _last_will(self) -> Packet:
+        """What the broker says when we do not; asked for before each connection."""
+        era = self.bus.link.connections + 1
+        self._seq = era * ERA
+        will = self._health("down", "The process is gone, or cut off.")
+        return self._packet(will.model_copy(update={"seq": era * ERA + ERA - 1}))
+
+    def _health(self, status: Status, reason: str) -> Health:
+        self._seq += 1
+        return Health(
+            service=self.bus.role,
+            instance=self.bus.instance,
+            status=status,
+            reason=reason,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            version=_version(),
+            engine=self._told("engine"),
+            model=self._told("model"),
+            started_at=self.bus.started_at,
+            seq=self._seq,
+            handles=self.dispatcher.takes,
+            queued=self.dispatcher.queued,
+            in_flight=self.dispatcher.in_flight,
+            stall_max_ms=round(self.probe.maximum_ms, 1),
+            breakers=self.breakers(),
+            counters=dict(self.bus.counters),
+        )
+
+    def _told(self, what: str) -> str:
+        return next((told for part in self.parts if (told := getattr(part, what, ""))), "")
+
+    def _packet(self, health: Health) -> Packet:
+        packet = encode(health, topic=f"{self.bus.base}/{health.topic}", source=self.bus.source, context=Context())
+        if health.status == "down":
+            packet.expires = FORGET_DOWN
+        return packet
+
+
+def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+
+
+@cache
+def _version() -> str:
+    return version("mynah")
