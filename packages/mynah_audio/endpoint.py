@@ -41,7 +41,7 @@ class Endpointing:
     """Sound kept from before the voice, whose soft onset is judged too late."""
     hangover: timedelta = timedelta(milliseconds=120)
     """A pause that does not interrupt the speech needed for a start."""
-    shortest_speech: timedelta = timedelta(milliseconds=120)
+    shortest_speech: timedelta = timedelta(milliseconds=100)
     """What is shorter is a click or a cough."""
     longest: timedelta = timedelta(seconds=30)
     """Length of a recording, pre-roll included, at which it is cut."""

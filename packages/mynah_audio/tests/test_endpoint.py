@@ -100,7 +100,7 @@ def test_patience_ends_when_nobody_speaks():
 def test_patience_does_not_end_in_the_first_word():
     ramp = Ramp(Endpointer(Endpointing(patience=ms(1_000))))
     ramp.feed(0.0, 940)
-    assert set(ramp.feed(0.9, 100)) == {State.WAITING}
+    assert set(ramp.feed(0.9, 80)) == {State.WAITING}
     assert ramp.feed(0.9, 20) == [State.SPEECH]
 
 
