@@ -2,16 +2,24 @@ import asyncio
 import csv
 import os
 import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import uvloop
+from blockbuster import blockbuster_ctx
 
 from mynah_audio.pcm import Samples
 from mynah_audio.recording import load
+
+
+@pytest.fixture(autouse=True)
+def loop_stays_awake() -> Iterator[None]:
+    """A blocking call on an event loop is an error."""
+    with blockbuster_ctx():
+        yield
 
 
 class _Skipping(selectors.DefaultSelector):

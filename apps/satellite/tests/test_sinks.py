@@ -11,10 +11,15 @@ import pytest
 from mynah_audio.errors import AudioError
 from mynah_audio.pcm import from_bytes
 from mynah_audio.recording import load
-from satellite.sinks import FileSink, NullSink, PipeSink
+from satellite.sinks import FileSink, NullSink, PipeSink, Sink
 
 PIPE_SAMPLES = 32_768
 SECOND = np.arange(16_000, dtype=np.int16)
+
+
+async def enter(sink: Sink):
+    async with sink:
+        """What is refused is refused before here."""
 
 
 def test_a_paced_sink_takes_as_long_as_the_sound(in_virtual_time):
@@ -120,39 +125,53 @@ def test_stop_ends_a_pause(in_virtual_time):
     in_virtual_time(play())
 
 
-async def test_sounds_are_played_one_after_another(tmp_path):
-    async with FileSink(tmp_path / "a.wav") as sink, asyncio.TaskGroup() as tasks:
-        for number in range(1, 4):
-            tasks.create_task(sink.play(np.full(1_000, number, np.int16)))
+def test_sounds_are_played_one_after_another(tmp_path):
+    async def play():
+        async with FileSink(tmp_path / "a.wav") as sink, asyncio.TaskGroup() as tasks:
+            for number in range(1, 4):
+                tasks.create_task(sink.play(np.full(1_000, number, np.int16)))
+
+    asyncio.run(play())
     assert load(tmp_path / "a.wav").samples.tolist() == [1] * 1_000 + [2] * 1_000 + [3] * 1_000
 
 
-async def test_an_unpaced_sink_can_be_stopped_too(tmp_path):
-    async with FileSink(tmp_path / "a.wav") as sink:
-        playing = asyncio.create_task(sink.play(np.tile(SECOND, 60)))
-        await asyncio.sleep(0)
-        sink.stop()
-        played = await playing
-        assert played <= 320
+def test_an_unpaced_sink_can_be_stopped_too(tmp_path):
+    async def play():
+        async with FileSink(tmp_path / "a.wav") as sink:
+            playing = asyncio.create_task(sink.play(np.tile(SECOND, 60)))
+            await asyncio.sleep(0)
+            sink.stop()
+            return await playing
+
+    played = asyncio.run(play())
+    assert played <= 320
     assert len(load(tmp_path / "a.wav").samples) == played
 
 
-async def test_the_file_of_another_rate_says_so(tmp_path):
-    async with FileSink(tmp_path / "a.wav", rate=22_050) as sink:
-        await sink.play(np.zeros(2_205, np.int16))
+def test_the_file_of_another_rate_says_so(tmp_path):
+    async def play():
+        async with FileSink(tmp_path / "a.wav", rate=22_050) as sink:
+            await sink.play(np.zeros(2_205, np.int16))
+
+    asyncio.run(play())
     with wave.open(str(tmp_path / "a.wav")) as played:
         assert (played.getframerate(), played.getnframes()) == (22_050, 2_205)
 
 
-async def test_a_file_is_readable_while_it_is_played_and_whole_after_a_cancelled_sound(tmp_path):
-    async with FileSink(tmp_path / "a.wav") as sink:
-        await sink.play(SECOND)
-        assert np.array_equal(load(tmp_path / "a.wav").samples, SECOND)
-        playing = asyncio.create_task(sink.play(np.tile(SECOND, 60)))
-        await asyncio.sleep(0)
-        playing.cancel()
+def test_a_file_is_readable_while_it_is_played_and_whole_after_a_cancelled_sound(tmp_path):
+    async def play():
+        async with FileSink(tmp_path / "a.wav") as sink:
+            await sink.play(SECOND)
+            so_far = await asyncio.to_thread(load, tmp_path / "a.wav")
+            assert np.array_equal(so_far.samples, SECOND)
+            playing = asyncio.create_task(sink.play(np.tile(SECOND, 60)))
+            await asyncio.sleep(0)
+            playing.cancel()
+        return sink.position
+
+    position = asyncio.run(play())
     with wave.open(str(tmp_path / "a.wav")) as played:
-        assert 0 <= played.getnframes() - sink.position <= 320
+        assert 0 <= played.getnframes() - position <= 320
         assert (tmp_path / "a.wav").stat().st_size == 44 + 2 * played.getnframes()
 
 
@@ -180,10 +199,9 @@ asyncio.run(main())
     assert np.array_equal(load(tmp_path / "a.wav").samples, SECOND)
 
 
-async def test_a_file_that_cannot_be_written_is_named(tmp_path):
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(AudioError, match="missing") as refused:
-        async with FileSink(tmp_path / "missing" / "a.wav"):
-            pass
+        asyncio.run(enter(FileSink(tmp_path / "missing" / "a.wav")))
     assert refused.value.code == "unwritable"
 
 
@@ -211,7 +229,7 @@ def test_a_slow_reader_slows_the_sound_and_stop_frees_the_player(on_each_loop):
                 await asyncio.sleep(0)
             assert sink.position <= PIPE_SAMPLES + 640
             sink.stop()
-            os.read(reading, 2 * PIPE_SAMPLES)
+            await asyncio.to_thread(os.read, reading, 2 * PIPE_SAMPLES)
             assert await playing <= PIPE_SAMPLES + 640
 
     on_each_loop(play())
@@ -249,12 +267,10 @@ def test_a_reader_that_goes_away_is_an_error(tmp_path, on_each_loop):
     on_each_loop(play())
 
 
-async def test_a_pipe_that_nobody_reads_is_refused_with_the_reason(tmp_path):
+def test_a_pipe_that_nobody_reads_is_refused_with_the_reason(tmp_path):
     os.mkfifo(tmp_path / "fifo")
-    with pytest.raises(AudioError, match="nobody reads it yet"):
-        async with PipeSink(tmp_path / "fifo"):
-            pass
     (tmp_path / "file").touch()
-    with pytest.raises(AudioError, match="not a pipe"):
-        async with PipeSink(tmp_path / "file"):
-            pass
+    for name, reason in (("fifo", "nobody reads it yet"), ("file", "not a pipe")):
+        with pytest.raises(AudioError, match=reason) as refused:
+            asyncio.run(enter(PipeSink(tmp_path / name)))
+        assert refused.value.code == "unwritable"

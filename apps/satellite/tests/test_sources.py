@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import os
 
 import numpy as np
@@ -17,35 +18,53 @@ async def frames_of(source: Source):
         return [frame async for frame in entered]
 
 
-async def test_a_file_is_given_in_frames_of_320_samples(tmp_path, ramp):
-    (tmp_path / "a.wav").write_bytes(encode(ramp(700)))
-    frames = await frames_of(FileSource(tmp_path / "a.wav", paced=False))
+@pytest.fixture
+def recording(tmp_path):
+    """Writes a recording."""
+
+    def write(samples, rate=16_000):
+        (tmp_path / "a.wav").write_bytes(encode(samples, rate))
+        return tmp_path / "a.wav"
+
+    return write
+
+
+@pytest.fixture
+def pipe():
+    """The descriptors to read from and to write to; neither blocks, a test may close them."""
+    ends = os.pipe2(os.O_NONBLOCK)
+    yield ends
+    for end in ends:
+        with contextlib.suppress(OSError):
+            os.close(end)
+
+
+def test_a_file_is_given_in_frames_of_320_samples(recording, ramp):
+    frames = asyncio.run(frames_of(FileSource(recording(ramp(700)), paced=False)))
     assert [len(frame) for frame in frames] == [320, 320, 320]
     assert np.array_equal(np.concatenate(frames)[:700], ramp(700))
     assert not np.concatenate(frames)[700:].any()
 
 
-async def test_a_file_of_another_rate_is_resampled(tmp_path):
-    (tmp_path / "a.wav").write_bytes(encode(np.zeros(48_000, np.int16), 48_000))
-    assert len(await frames_of(FileSource(tmp_path / "a.wav", paced=False))) == 50
+def test_a_file_of_another_rate_is_resampled(recording):
+    second = recording(np.zeros(48_000, np.int16), 48_000)
+    assert len(asyncio.run(frames_of(FileSource(second, paced=False)))) == 50
 
 
-async def test_a_file_may_be_read_again(tmp_path, ramp):
-    (tmp_path / "a.wav").write_bytes(encode(ramp(320)))
-    source = FileSource(tmp_path / "a.wav", paced=False)
-    assert len(await frames_of(source)) == len(await frames_of(source)) == 1
+def test_a_file_may_be_read_again(recording, ramp):
+    source = FileSource(recording(ramp(320)), paced=False)
+    assert len(asyncio.run(frames_of(source))) == len(asyncio.run(frames_of(source))) == 1
 
 
-async def test_a_file_that_is_missing_or_too_long_is_refused_on_entering(tmp_path):
-    (tmp_path / "a.wav").write_bytes(encode(np.zeros(32_000, np.int16)))
-    for name, limit_s, code in (("a.wav", 1.0, "too_long"), ("b.wav", 1.0, "unreadable")):
+def test_a_file_that_is_missing_or_too_long_is_refused_on_entering(recording):
+    two_seconds = recording(np.zeros(32_000, np.int16))
+    for path, code in ((two_seconds, "too_long"), (two_seconds.with_name("b.wav"), "unreadable")):
         with pytest.raises(AudioError) as refused:
-            await frames_of(FileSource(tmp_path / name, limit_s=limit_s))
+            asyncio.run(frames_of(FileSource(path, limit_s=1.0)))
         assert refused.value.code == code
 
 
-async def test_an_unpaced_file_lets_others_run_between_frames(tmp_path):
-    (tmp_path / "a.wav").write_bytes(encode(np.zeros(320 * 50, np.int16)))
+def test_an_unpaced_file_lets_others_run_between_frames(recording):
     turns = 0
 
     async def count():
@@ -54,19 +73,23 @@ async def test_an_unpaced_file_lets_others_run_between_frames(tmp_path):
             turns += 1
             await asyncio.sleep(0)
 
-    async with FileSource(tmp_path / "a.wav", paced=False) as source:
-        counting = asyncio.create_task(count())
-        _ = [frame async for frame in source]
-        counting.cancel()
+    async def listen():
+        async with FileSource(second, paced=False) as source:
+            counting = asyncio.create_task(count())
+            _ = [frame async for frame in source]
+            counting.cancel()
+
+    second = recording(np.zeros(320 * 50, np.int16))
+    asyncio.run(listen())
     assert turns >= 50
 
 
-def test_a_paced_file_gives_each_frame_when_it_would_have_been_heard(tmp_path, in_virtual_time):
-    (tmp_path / "a.wav").write_bytes(encode(np.zeros(320 * 100, np.int16)))
+def test_a_paced_file_gives_each_frame_when_it_would_have_been_heard(recording, in_virtual_time):
+    two_seconds = recording(np.zeros(320 * 100, np.int16))
 
     async def listen():
         loop = asyncio.get_running_loop()
-        async with FileSource(tmp_path / "a.wav") as source:
+        async with FileSource(two_seconds) as source:
             start = loop.time()
             heard_at = [loop.time() - start async for _ in source]
         assert heard_at == pytest.approx([number * 0.02 for number in range(1, 101)])
@@ -74,12 +97,12 @@ def test_a_paced_file_gives_each_frame_when_it_would_have_been_heard(tmp_path, i
     in_virtual_time(listen())
 
 
-def test_a_listener_that_is_slow_for_a_while_catches_up_with_a_paced_file(tmp_path, in_virtual_time):
-    (tmp_path / "a.wav").write_bytes(encode(np.zeros(320 * 100, np.int16)))
+def test_a_listener_that_is_slow_for_a_while_catches_up_with_a_paced_file(recording, in_virtual_time):
+    two_seconds = recording(np.zeros(320 * 100, np.int16))
 
     async def listen():
         loop = asyncio.get_running_loop()
-        async with FileSource(tmp_path / "a.wav") as source:
+        async with FileSource(two_seconds) as source:
             start = loop.time()
             heard_at = []
             async for _ in source:
@@ -90,8 +113,8 @@ def test_a_listener_that_is_slow_for_a_while_catches_up_with_a_paced_file(tmp_pa
     in_virtual_time(listen())
 
 
-def test_a_pipe_is_given_in_frames_until_its_writer_closes_it(on_each_loop, ramp):
-    reading, writing = os.pipe()
+def test_a_pipe_is_given_in_frames_until_its_writer_closes_it(on_each_loop, pipe, ramp):
+    reading, writing = pipe
     os.write(writing, to_bytes(ramp(700)) + b"\x01")
     os.close(writing)
 
@@ -101,7 +124,6 @@ def test_a_pipe_is_given_in_frames_until_its_writer_closes_it(on_each_loop, ramp
         assert [len(frame) for frame in frames] == [320, 320, 320]
 
     on_each_loop(listen())
-    os.close(reading)
 
 
 def test_a_fifo_may_be_opened_before_its_writer_is_there(tmp_path, on_each_loop, ramp):
@@ -109,16 +131,15 @@ def test_a_fifo_may_be_opened_before_its_writer_is_there(tmp_path, on_each_loop,
 
     async def listen():
         async with PipeSource(tmp_path / "fifo") as source:
-            with (tmp_path / "fifo").open("wb") as writer:
-                writer.write(to_bytes(ramp(640)))
+            await asyncio.to_thread((tmp_path / "fifo").write_bytes, to_bytes(ramp(640)))
             frames = [frame async for frame in source]
             assert np.array_equal(np.concatenate(frames), ramp(640))
 
     on_each_loop(listen())
 
 
-def test_a_frame_is_given_as_soon_as_it_is_whole(on_each_loop, ramp):
-    reading, writing = os.pipe()
+def test_a_frame_is_given_as_soon_as_it_is_whole(on_each_loop, pipe, ramp):
+    reading, writing = pipe
 
     async def listen():
         async with PipeSource(reading) as source:
@@ -130,12 +151,10 @@ def test_a_frame_is_given_as_soon_as_it_is_whole(on_each_loop, ramp):
             await frames.aclose()
 
     on_each_loop(listen())
-    os.close(reading)
-    os.close(writing)
 
 
-def test_a_pipe_of_another_layout_is_converted(on_each_loop):
-    reading, writing = os.pipe()
+def test_a_pipe_of_another_layout_is_converted(on_each_loop, pipe):
+    reading, writing = pipe
     os.write(writing, np.full(2 * 4_800, 0.25, "<f4").tobytes())
     os.close(writing)
 
@@ -146,33 +165,29 @@ def test_a_pipe_of_another_layout_is_converted(on_each_loop):
         assert np.abs(sound[400:1_200] - 8_192).max() < 10
 
     on_each_loop(listen())
-    os.close(reading)
 
 
-def test_frames_that_nobody_takes_slow_the_writer_down(on_each_loop):
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
+def test_frames_that_nobody_takes_slow_the_writer_down(on_each_loop, pipe):
+    reading, writing = pipe
 
     async def listen():
         async with PipeSource(reading) as source:
             written = 0
-            try:
+            with contextlib.suppress(BlockingIOError):
                 while written < 10_000_000:
                     written += os.write(writing, bytes(6_400))
                     await asyncio.sleep(0)
-            except BlockingIOError:
-                pass
             assert written < 300_000
-            assert len(await anext(aiter(source))) == 320
+            frames = aiter(source)
+            assert len(await anext(frames)) == 320
+            await frames.aclose()
 
     on_each_loop(listen())
-    os.close(reading)
-    os.close(writing)
 
 
-async def test_what_is_no_pipe_is_refused(tmp_path):
+def test_what_is_no_pipe_is_refused(tmp_path):
     (tmp_path / "a.raw").write_bytes(bytes(640))
     for name in ("a.raw", "missing"):
         with pytest.raises(AudioError, match=name) as refused:
-            await frames_of(PipeSource(tmp_path / name))
+            asyncio.run(frames_of(PipeSource(tmp_path / name)))
         assert refused.value.code == "unreadable"
