@@ -1,4 +1,3 @@
-# ruff: noqa: N818  # these are facts, and read as such where they are caught
 """What can go wrong with a task.
 
 TaskError                  expected; `code` is stable and for machines, the message is for people

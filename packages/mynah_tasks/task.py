@@ -87,8 +87,7 @@ class Task:
 FIELDS = tuple(field.name for field in fields(Task))
 
 
-@dataclass(frozen=True, slots=True)
-class TaskResult:
+class TaskResult(NamedTuple):
     """What became of a task, or how far it is; the two times are seconds since 1970, `execution_time` seconds."""
 
     task_id: str
@@ -102,7 +101,7 @@ class TaskResult:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields by name."""
-        return asdict(self)
+        return self._asdict()
 
 
 class Entry(NamedTuple):
@@ -121,6 +120,12 @@ class DeadLetter:
     retry_count: int
     failed_at: float
     task: Any
+
+    @classmethod
+    def of(cls, entry: Entry) -> "DeadLetter":
+        """The letter of a task that has ended so."""
+        task, state = entry
+        return cls(task.id, state.error or "", max(state.attempts - 1, 0), state.completed_at or 0.0, task.payload)
 
     def to_dict(self) -> dict[str, Any]:
         """The five fields by name."""

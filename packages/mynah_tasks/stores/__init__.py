@@ -16,8 +16,9 @@ for one.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
+from mynah_tasks.clock import Clock
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.task import DeadLetter, Entry, Task, TaskResult
 
@@ -32,8 +33,7 @@ class Rules:
     """Seconds of waiting that make a task one priority more urgent; None: never."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """The right to run one attempt of a task."""
 
     task: Task
@@ -45,8 +45,7 @@ class Claim:
     """Seconds between being ready and being claimed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How the last attempt ended: completed, failed or timeout."""
 
     status: TaskStatus
@@ -56,9 +55,8 @@ class Outcome:
     """Seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How many tasks there are, as of the store's last answer."""
+class Counts(NamedTuple):
+    """How many tasks there are."""
 
     pending: int = 0
     running: int = 0
@@ -82,10 +80,17 @@ class Store(Protocol):
     """Whether what was accepted survives this process."""
     name: str
     """What the start-up line calls it: in-memory, SQLite, Redis."""
-    counts: Counts
 
-    def attach(self, listener: Listener, rules: Rules) -> None:
-        """Say who listens and which rules hold; before opening."""
+    @property
+    def counts(self) -> Counts:
+        """How many tasks there are, as of the store's last answer."""
+
+    @property
+    def trouble(self) -> str | None:
+        """A code for what is wrong with the store at the moment, for the health report; None when nothing is."""
+
+    def attach(self, listener: Listener, rules: Rules, clock: Clock) -> None:
+        """Say who listens, which rules hold, and whose timers to use; before opening."""
 
     async def __aenter__(self) -> Self:
         """Open, and recover what a dead process left; raises StoreUnavailable or StoreLocked."""
@@ -102,14 +107,14 @@ class Store(Protocol):
         cancelled at once. Raises QueueFull, DuplicateTask, UnknownDependency, DependencyCycle, NotStorable.
         """
 
-    async def space(self) -> None:
-        """Wait until the queue is not full."""
+    async def room(self, count: int) -> None:
+        """Wait until so many tasks more may wait."""
 
     async def claim(self, limit: int, heavy: Callable[[], bool]) -> list[Claim]:
         """Wait for ready tasks and take the first ones, at least one and at most `limit`; nothing once halted.
 
-        At most one of them is memory-intensive, and only if `heavy()`, asked when they are taken, says there is room.
-        One call at a time.
+        At most one of them is memory-intensive, and only if `heavy()` says that there is memory for it, which is asked
+        when they are taken, in any thread. One call at a time.
         """
 
     def halt(self) -> None:

@@ -1,0 +1,59 @@
+"""One attempt at a task, and how it may end."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from mynah_tasks.clock import Timer
+from mynah_tasks.executors import DeadlineExceeded, ExecutorKind
+from mynah_tasks.states import TaskStatus
+from mynah_tasks.stores import Claim
+from mynah_tasks.workers import Worker
+
+Processor = Callable[[Any], Any]
+"""Does the work of one type of task: a plain or a coroutine function of the payload, whose result is JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A processor and where it wants to run, whatever a task's hints say."""
+
+    processor: Processor
+    kind: ExecutorKind | None = None
+
+
+class Verdict(NamedTuple):
+    """How an attempt ended."""
+
+    status: TaskStatus
+    result: Any = None
+    error: str | None = None
+    is_final: bool = True
+    """Whether another attempt makes no sense."""
+
+    @classmethod
+    def on(cls, error: BaseException, *, retryable: tuple[type[Exception], ...]) -> "Verdict":
+        """What to make of an exception; one with `retryable = False` says that its like would follow."""
+        status = TaskStatus.TIMEOUT if isinstance(error, DeadlineExceeded) else TaskStatus.FAILED
+        is_final = not (isinstance(error, retryable) and getattr(error, "retryable", True))
+        return cls(status, None, f"{type(error).__name__}: {error}", is_final)
+
+
+class Attempt:
+    """What a worker is at."""
+
+    __slots__ = ("claim", "is_over", "kind", "started", "task", "timer", "worker", "worker_id")
+
+    def __init__(self, claim: Claim, worker: Worker, kind: ExecutorKind, started: float) -> None:
+        self.claim = claim
+        self.worker: Worker | None = worker
+        """None when it is free for another attempt."""
+        self.worker_id = worker.id
+        self.kind = kind
+        self.started = started
+        """Monotonic seconds."""
+        self.task: asyncio.Task[None] | None = None
+        self.timer: Timer | None = None
+        self.is_over = False
+        """Whether its end has been decided; its work may still go on."""

@@ -1,0 +1,94 @@
+"""What is known about one task."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from mynah_tasks.states import TaskStatus, step
+from mynah_tasks.task import Entry, Task, TaskResult
+
+if TYPE_CHECKING:
+    from mynah_tasks.alarms import Alarm
+
+
+class Moment(NamedTuple):
+    """Now, in seconds, on both clocks."""
+
+    monotonic: float
+    wall: float
+
+
+class Record:
+    """A task that has not ended; slots, because thousands of them wait."""
+
+    __slots__ = (
+        "attempts",
+        "crashes",
+        "created_at",
+        "error",
+        "expiry",
+        "outcome",
+        "pause",
+        "ready_at",
+        "seq",
+        "status",
+        "task",
+        "token",
+    )
+
+    def __init__(self, task: Task, seq: int, created_at: float, ready_at: float) -> None:
+        self.task = task
+        self.seq = seq
+        """Order of acceptance."""
+        self.created_at = created_at
+        """Seconds since 1970."""
+        self.ready_at = ready_at
+        """Since when it could run, monotonic seconds; meaningless while it cannot."""
+        self.status = TaskStatus.PENDING
+        self.attempts = 0
+        self.crashes = 0
+        """How often in a row the process died under it."""
+        self.token = 0
+        """Of its last claim."""
+        self.error: str | None = None
+        """Of its last attempt."""
+        self.pause: Alarm[Record] | None = None
+        """Ends its back-off."""
+        self.expiry: Alarm[Record] | None = None
+        self.outcome: TaskResult | None = None
+
+    def become(self, status: TaskStatus) -> None:
+        """Take a step of the state machine."""
+        self.status = step(self.status, status)
+
+    @property
+    def entry(self) -> Entry:
+        """How far it is, for those who ask."""
+        return Entry(
+            self.task,
+            self.outcome
+            or TaskResult(
+                self.task.id, self.status, error=self.error, created_at=self.created_at, attempts=self.attempts
+            ),
+        )
+
+
+DEADLY = frozenset({TaskStatus.FAILED, TaskStatus.TIMEOUT})
+"""The outcomes that make a dead letter."""
+
+
+class Past(NamedTuple):
+    """A task that has ended."""
+
+    task: Task
+    state: TaskResult
+    seq: int
+    """Order of acceptance."""
+    token: int
+    """Of its last claim."""
+    is_dead: bool
+    """Whether it is a dead letter."""
+
+    @classmethod
+    def of(cls, record: Record) -> "Past":
+        """What is kept of a task that has ended just now."""
+        assert record.outcome is not None
+        return cls(record.task, record.outcome, record.seq, record.token, record.status in DEADLY)

@@ -1,0 +1,122 @@
+"""A store without a disk: fast, and gone with its process."""
+
+from types import TracebackType
+from typing import Self, TypeVar
+
+from mynah_tasks.book import Book
+from mynah_tasks.errors import EngineStopped
+from mynah_tasks.records import Moment, Past
+from mynah_tasks.states import TaskStatus
+from mynah_tasks.stores import Counts
+from mynah_tasks.stores.local import LocalStore, Step
+from mynah_tasks.stores.shelf import Shelf
+from mynah_tasks.task import DeadLetter, Entry
+
+T = TypeVar("T")
+
+
+class MemoryStore(LocalStore):
+    """Keeps tasks in this object: closed and opened again, it still has them.
+
+    Of the tasks that have ended it remembers the last `keep`, and as many dead letters.
+    """
+
+    durable = False
+    name = "in-memory"
+    trouble = None
+
+    def __init__(self, *, keep: int = 10_000) -> None:
+        super().__init__()
+        self._shelf = Shelf(keep)
+        self._book: Book | None = None
+        self._is_open = False
+
+    async def __aenter__(self) -> Self:
+        self._is_open, self._is_halted = True, False
+        if self._book is None:
+            self._book = Book(self._rules, self._shelf)
+        self._post(lambda *_: None)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.halt()
+        self._is_open = False
+        self._desk.close()
+
+    @property
+    def counts(self) -> Counts:
+        """How many tasks there are."""
+        return self._book.counts if self._book else Counts()
+
+    async def get(self, task_id: str) -> Entry | None:
+        """The task and how far it is."""
+        return self._opened().find(task_id)
+
+    async def entries(
+        self, *, status: TaskStatus | None = None, tag: str | None = None, limit: int = 100, before: str | None = None
+    ) -> list[Entry]:
+        """Tasks, the newest first."""
+        live = [(record.seq, record.entry) for record in self._opened().live()]
+        ended = [(past.seq, Entry(past.task, past.state)) for past in self._shelf.all()]
+        everything = sorted(live + ended, key=lambda pair: -pair[0])
+        end = next((seq for seq, entry in everything if entry.task.id == before), 0)
+        page = [
+            entry
+            for seq, entry in everything
+            if (before is None or seq < end)
+            and (status is None or entry.state.status is status)
+            and (tag is None or tag in entry.task.tags)
+        ]
+        return page[:limit]
+
+    async def dead_letters(self, *, limit: int = 100, before: str | None = None) -> list[DeadLetter]:
+        """Dead letters, the newest first."""
+        letters = [DeadLetter.of(Entry(past.task, past.state)) for past in self._shelf.dead()]
+        start = next((i + 1 for i, letter in enumerate(letters) if letter.task_id == before), 0)
+        return letters[start : start + limit]
+
+    async def replay(self, task_id: str) -> str:
+        """Accept the work of a dead letter as a new task; see `Store.replay`."""
+
+        def step(book: Book, now: Moment) -> str:
+            new = book.replay(task_id, now)
+            self._shelf.bury(task_id)
+            return new
+
+        return await self._run(step)
+
+    async def clear_dead_letters(self) -> int:
+        """Remove all dead letters."""
+
+        def step(book: Book, _: Moment) -> int:
+            count = self._shelf.bury_all()
+            book.forget_dead(count)
+            return count
+
+        return await self._run(step)
+
+    async def _run(self, step: Step[T]) -> T:
+        return self._take(step)
+
+    def _post(self, step: Step[object]) -> None:
+        self._take(step)
+
+    def _take(self, step: Step[T]) -> T:
+        book = self._opened()
+        now = Moment(self._clock.monotonic(), self._clock.wall())
+        result = step(book, now)
+        answer = self._serve(book, now)
+        changes = book.take_changes()
+        for record in changes.ended:
+            book.forget_dead(self._shelf.put(Past.of(record)))
+        self._desk.tell(changes, book.room, book.next_due)
+        if answer:
+            self._give(answer)
+        return result
+
+    def _opened(self) -> Book:
+        if not self._is_open or self._book is None:
+            raise EngineStopped("the store is not open")
+        return self._book
