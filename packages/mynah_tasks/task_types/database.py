@@ -34,6 +34,7 @@ WRITING = {
 FAULTS_OF_THE_STATEMENT = {
     sqlite3.SQLITE_ERROR,
     sqlite3.SQLITE_AUTH,
+    sqlite3.SQLITE_SCHEMA,  # some denied statements are looked at twice and then called this
     sqlite3.SQLITE_CONSTRAINT,
     sqlite3.SQLITE_MISMATCH,
     sqlite3.SQLITE_RANGE,
@@ -141,6 +142,6 @@ def _explained(error: sqlite3.DatabaseError, database: Database, request: Databa
     if code == sqlite3.SQLITE_INTERRUPT:
         return DatabaseFailed(f"the statement took more than {request.limit_seconds:g} s")
     if code in FAULTS_OF_THE_STATEMENT:
-        forbidden = " (the database is read-only)" if not database.writable else ""
-        return BadPayload(f"the statement is refused: {error}{forbidden if code == sqlite3.SQLITE_AUTH else ''}")
+        hint = "" if database.writable else "; the database is read-only"
+        return BadPayload(f"the statement is refused: {error}{hint}")
     return DatabaseFailed(f"the database {request.database!r} failed: {error}")
