@@ -113,7 +113,6 @@ class Bus:
         self._link = self._make_link(self.role, self.instance, self.will)
         self._link.on_packet = self._arrived
         self._filters[f"{self.reply_topic}/#"] = 1
-        self._filters[self.reply_topic] = 1
         self._tasks = asyncio.TaskGroup()
         await self._tasks.__aenter__()
         self._running = self._tasks.create_task(self._link.run(self._on_connect, self._on_lost), name="link")
@@ -141,6 +140,25 @@ class Bus:
         except TimeoutError as error:
             address = Address.parse(self.settings.broker_url)
             raise ConnectionError(f"No broker answers at {address.host}:{address.port}.") from error
+
+    async def until_up(self, *roles: Role, timeout: float | None = None) -> None:
+        """Wait until a worker of each role is up; TimeoutError names who is missing."""
+        changed = asyncio.Event()
+
+        def note(_: Health) -> None:
+            changed.set()
+
+        self.fleet.on_change.add(note)
+        try:
+            async with asyncio.timeout(timeout):
+                while not all(self.fleet.is_up(role) for role in roles):
+                    changed.clear()
+                    await changed.wait()
+        except TimeoutError as error:
+            missing = ", ".join(role.value for role in roles if not self.fleet.is_up(role))
+            raise TimeoutError(f"Not up after {timeout:g} s: {missing}.") from error
+        finally:
+            self.fleet.on_change.discard(note)
 
     # -- sending
 

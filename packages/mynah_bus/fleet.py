@@ -70,6 +70,13 @@ class Fleet:
         ]
         return sorted(able, key=lambda member: member.load) if len(able) > 1 else able
 
+    def is_up(self, role: Role) -> bool:
+        """Whether a worker of that role is up."""
+        return any(
+            service is role and member.health.status in {"up", "degraded"}
+            for (service, _), member in self._members.items()
+        )
+
     def coming(self, role: Role) -> bool:
         """Whether a worker of that role is starting, or went down so lately that it may be back at once."""
         now = self._clock()

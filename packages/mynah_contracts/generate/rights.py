@@ -68,7 +68,8 @@ def _rule(acltype: str, topic: str, *, allow: bool = True, priority: int = 0) ->
 
 
 def _sent(base: str, role: Role) -> Iterator[str]:
-    """Where a role may publish; replies go to those who may ask it something."""
+    """Where a role may publish; replies go to those who may ask it something, and to itself as an echo."""
+    yield f"{base}/reply/{role.value}/#"
     for message, topic in _topics(base, speaker=role):
         if role in message.contract.by:
             yield topic
