@@ -163,6 +163,7 @@ def test_a_pipe_of_another_layout_is_converted(on_each_loop, pipe):
         sound = np.concatenate(await frames_of(source))
         assert len(sound) == 1_600
         assert np.abs(sound[400:1_200] - 8_192).max() < 10
+        assert sound[1_590] > 7_000
 
     on_each_loop(listen())
 

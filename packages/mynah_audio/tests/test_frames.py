@@ -15,6 +15,7 @@ def test_pieces_of_any_length_become_frames_of_one_length(lengths):
     assert all(len(frame) == FRAME_SAMPLES for frame in frames)
     assert len(frames) == len(sound) // FRAME_SAMPLES
     frames.extend(framer.finish())
+    assert all(len(frame) == FRAME_SAMPLES for frame in frames)
     joined = np.concatenate(frames) if frames else np.empty(0, np.int16)
     assert np.array_equal(joined[: len(sound)], sound)
     assert not joined[len(sound) :].any()
