@@ -50,13 +50,13 @@ class Executors:
     ) -> None:
         """Prepare; `process_memory` bounds what one worker process may allocate, in bytes of address space."""
         self._memory = memory or MemoryGate()
-        self._threads = ThreadPool(threads, "mynah-thread")
-        self._processes = ProcessPool(processes, memory_limit=process_memory)
-        self._models: dict[int, tuple[object, ThreadPool]] = {}
         self._grace = grace
+        self._sizes = threads, processes, process_memory
+        self._make_pools()
         self._open = False
 
     async def __aenter__(self) -> Self:
+        self._make_pools()
         self._open = True
         return self
 
@@ -108,6 +108,12 @@ class Executors:
             processes_replaced=self._processes.replaced,
             memory_heavy=self._memory.running,
         )
+
+    def _make_pools(self) -> None:
+        threads, processes, process_memory = self._sizes
+        self._threads = ThreadPool(threads, "mynah-thread")
+        self._processes = ProcessPool(processes, memory_limit=process_memory)
+        self._models: dict[int, tuple[object, ThreadPool]] = {}
 
     def _thread_of_model(self, fn: Callable[[Any], Any]) -> ThreadPool:
         """The one thread of the object whose method this is, or of the function itself."""

@@ -221,6 +221,14 @@ async def test_closed_executors_refuse_work():
         await executors.run(INLINE, deeds.echo, None, timeout=60)
 
 
+async def test_closed_executors_can_be_opened_again():
+    executors = Executors(threads=1, processes=1)
+    for _ in range(2):
+        async with executors:
+            for kind in (THREAD, MODEL, ExecutorKind.PROCESS):
+                assert await executors.run(kind, deeds.echo, "hello", timeout=60) == "hello"
+
+
 @pytest.mark.parametrize("settings", [{"threads": 0}, {"processes": 0}])
 def test_executors_without_a_place_to_run_are_refused(settings):
     with pytest.raises(ValueError, match="at least one"):
