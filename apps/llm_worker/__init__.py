@@ -1,1 +1,1 @@
-"""llm_worker."""
+"""Thinks: answers what the intents do not, from memory, by rules or with a language model."""

@@ -1,1 +1,1 @@
-"""memory_worker."""
+"""Remembers what is said, finds it again, and knows who the assistant is."""

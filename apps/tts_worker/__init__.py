@@ -1,1 +1,1 @@
-"""tts_worker."""
+"""Speaks: sentences for satellites, recordings for whoever asks."""

@@ -24,6 +24,8 @@ class Context:
     session: str | None = None
     correlation_id: str | None = None
     traceparent: str | None = None
+    message_id: str = ""
+    """Of the message that is being handled."""
     source: str = ""
     """Who sent the message that is being handled: role/instance."""
     priority: int = 3

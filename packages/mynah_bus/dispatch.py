@@ -133,6 +133,7 @@ class Dispatcher:
             session=envelope.session,
             correlation_id=envelope.correlation_id,
             traceparent=envelope.traceparent,
+            message_id=envelope.id,
             source=envelope.source,
             priority=envelope.priority,
         )

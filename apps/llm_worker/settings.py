@@ -1,0 +1,18 @@
+"""How answers are thought of."""
+
+from typing import Literal
+
+from pydantic_settings import SettingsConfigDict
+
+from mynah_bus import MynahSettings
+
+
+class LlmSettings(MynahSettings):
+    """How answers are thought of."""
+
+    model_config = SettingsConfigDict(env_prefix="MYNAH_LLM_", toml_table_header=("llm",))
+
+    engine: Literal["auto", "rules", "scripted"] = "auto"
+    """`auto` takes the best one there is."""
+    base_url: str = ""
+    """Address of an OpenAI-compatible server."""

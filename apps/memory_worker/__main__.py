@@ -1,0 +1,7 @@
+"""Runs the worker."""
+
+from memory_worker.worker import build
+from mynah_bus import run
+
+if __name__ == "__main__":
+    run(build)

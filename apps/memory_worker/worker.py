@@ -1,0 +1,149 @@
+"""Remembers what is said, answers what is remembered."""
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+from typing import Self
+
+from memory_worker.documents import Entry, Limits, Question, Speaker
+from memory_worker.errors import MemoryStoreError
+from memory_worker.settings import MemorySettings
+from memory_worker.store import Store
+from mynah_bus import Bus, EngineFailed, MynahError, Worker, current, handles, in_thread, new_id
+from mynah_contracts import (
+    MemoryChanged,
+    MemoryForget,
+    MemoryQuery,
+    MemoryResults,
+    MemoryStore,
+    Remembered,
+    Role,
+    Say,
+    Transcript,
+)
+
+log = logging.getLogger(__name__)
+
+DAY_S = 86_400
+
+
+class Memory:
+    """Keeps and finds memories in one file."""
+
+    engine = "bm25"
+
+    def __init__(self, path: Path, limits: Limits, *, listens: bool = True) -> None:
+        self._path = path
+        self._store = Store(path, limits=limits, offload=in_thread)
+        self._listens = listens
+
+    async def __aenter__(self) -> Self:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            await asyncio.to_thread(self._store.__enter__)
+        except MemoryStoreError as error:
+            raise EngineFailed(str(error)) from error
+        if self._store.recovery is not None:
+            log.error("%s", self._store.recovery)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await asyncio.to_thread(self._store.__exit__, *error)
+
+    @handles(at_once=4)
+    async def query(self, query: MemoryQuery) -> MemoryResults:
+        """Find what is remembered about a text, but for the turn that asks."""
+        question = Question(
+            text=query.text,
+            user=query.user,
+            strategy=query.strategy,
+            top_k=query.top_k,
+            max_tokens=query.max_tokens,
+            include_context=query.context_window > 0,
+            context_window=query.context_window,
+            without_turn=current().turn or "",
+        )
+        try:
+            found = await self._store.query_async(question)
+        except MemoryStoreError as error:
+            raise EngineFailed(str(error)) from error
+        return MemoryResults(
+            results=[
+                Remembered(
+                    text=one.text,
+                    score=one.score,
+                    ts=one.ts,
+                    speaker=one.speaker,
+                    context=one.context_type,
+                    tokens=one.token_count,
+                )
+                for one in found.documents
+            ],
+            strategy=query.strategy,
+            tokens=found.total_tokens,
+            truncated=found.truncated,
+        )
+
+    @handles
+    async def store(self, wanted: MemoryStore) -> MemoryChanged:
+        """Remember a text that was sent for it."""
+        stored = await self._remember(
+            wanted.text, "assistant" if wanted.speaker == "assistant" else "user", wanted.user
+        )
+        return MemoryChanged(stored=int(stored))
+
+    @handles
+    async def forget(self, wanted: MemoryForget) -> MemoryChanged:
+        """Forget what matches a text, or everything of a user."""
+        try:
+            if wanted.text is None:
+                forgotten = await in_thread(self._store.forget_user, wanted.user)
+            else:
+                question = Question(text=wanted.text, user=wanted.user, top_k=50)
+                found = await self._store.query_async(question)
+                ids = [one.id for one in found.documents]
+                forgotten = await in_thread(lambda: self._store.forget(wanted.user, ids=ids))
+        except MemoryStoreError as error:
+            raise EngineFailed(str(error)) from error
+        return MemoryChanged(forgotten=forgotten)
+
+    @handles
+    async def overhear_speech(self, transcript: Transcript) -> None:
+        """Remember what somebody said."""
+        if self._listens and transcript.text:
+            await self._remember(transcript.text, "user")
+
+    @handles
+    async def overhear_answer(self, say: Say) -> None:
+        """Remember what the assistant says."""
+        if self._listens:
+            await self._remember(say.text, "assistant")
+
+    async def _remember(self, text: str, speaker: Speaker, user: str = "") -> bool:
+        context = current()
+        entry = Entry(
+            id=context.message_id or new_id(),
+            text=text,
+            speaker=speaker,
+            ts=time.time(),
+            session=context.session or "",
+            turn=context.turn or "",
+            user=user,
+        )
+        try:
+            return await self._store.add_async(entry)
+        except MemoryStoreError as error:
+            raise EngineFailed(str(error)) from error
+        except ValueError as error:
+            raise MynahError(str(error), code="refused") from error
+
+
+def build() -> Worker:
+    """The worker as it runs."""
+    settings = MemorySettings()
+    bus = Bus(Role.MEMORY)
+    age = settings.age_days * DAY_S if settings.age_days else None
+    limits = Limits(documents=settings.documents, age_s=age)
+    path = bus.settings.home / "memory" / "memory.sqlite"
+    return Worker(bus, Memory(path, limits, listens=settings.listen))

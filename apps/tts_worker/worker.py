@@ -1,0 +1,143 @@
+"""Speaks sentences piece by piece, the first one early, and whole texts as WAV files."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Final, Self
+
+import numpy as np
+
+from mynah_audio.pcm import SAMPLE_RATE, Samples, to_bytes
+from mynah_audio.resample import Resampler
+from mynah_audio.wav import encode
+from mynah_bus import EngineFailed, ModelThread, MynahError, Worker, handles
+from mynah_contracts import PlaybackControl, Role, Said, Say, Speech, SpokenRecording, Synthesize
+from tts_worker.engines import SpeechError, Synthesizer
+from tts_worker.engines.choice import Choice, choose
+from tts_worker.engines.espeak import EspeakSettings
+from tts_worker.settings import TtsSettings
+
+log = logging.getLogger(__name__)
+
+FIRST_PIECE: Final = SAMPLE_RATE // 5
+"""Samples of the first piece of a sentence, so that it is heard early."""
+PIECE: Final = 2 * SAMPLE_RATE
+"""Samples of the others."""
+MOST_SAMPLES: Final = 240 * SAMPLE_RATE
+"""Of one recording: the broker takes packets of 8 MiB."""
+HUNG_AFTER: Final = 30.0
+
+
+class Speaking:
+    """Speaks with an engine in a thread of its own."""
+
+    def __init__(self, choice: Choice) -> None:
+        self._choice = choice
+        self._engine: Synthesizer = choice.make()
+        self._thread = ModelThread("tts")
+        self.engine = choice.name
+
+    async def __aenter__(self) -> Self:
+        await self._thread.__aenter__()
+        try:
+            await self._thread(self._engine.__enter__)
+        except SpeechError as error:
+            raise EngineFailed(str(error)) from error
+        log.info("%s", self._choice.why)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._engine.stop()
+        await self._thread.__aexit__(*error)
+        self._engine.__exit__(*error)
+
+    @handles(at_once=4)
+    async def say(self, say: Say) -> AsyncIterator[Speech | Said]:
+        """Send a sentence to its satellite, piece by piece."""
+        began = time.perf_counter()
+        first = 0.0
+        samples = pieces = 0
+        async for piece in self._spoken(say.text, say.voice):
+            yield Speech(audio=to_bytes(piece), satellite=say.satellite, n=say.n, seq=pieces)
+            first = first or time.perf_counter()
+            samples += len(piece)
+            pieces += 1
+        # An empty piece ends the sentence: waiting for the end to mark it would hold the first piece back.
+        yield Speech(audio=b"", satellite=say.satellite, n=say.n, seq=pieces, last=True)
+        yield Said(
+            n=say.n,
+            pieces=pieces,
+            audio_ms=1e3 * samples / SAMPLE_RATE,
+            ms=1e3 * (time.perf_counter() - began),
+            first_ms=1e3 * (first - began) if first else 0.0,
+        )
+
+    @handles(at_once=4)
+    async def synthesize(self, wanted: Synthesize) -> SpokenRecording:
+        """Make a WAV file of a text."""
+        began = time.perf_counter()
+        pieces: list[Samples] = []
+        async for piece in self._spoken(wanted.text, wanted.voice):
+            pieces.append(piece)
+            if sum(map(len, pieces)) > MOST_SAMPLES:
+                raise MynahError(f"Its speech is longer than {MOST_SAMPLES // SAMPLE_RATE} s.", code="too_long")
+        samples = np.concatenate(pieces)
+        return SpokenRecording(
+            audio=encode(samples),
+            audio_ms=1e3 * len(samples) / SAMPLE_RATE,
+            ms=1e3 * (time.perf_counter() - began),
+        )
+
+    @handles
+    async def control(self, control: PlaybackControl) -> None:
+        """Stop speaking."""
+        if control.action == "stop":
+            self._engine.stop()
+
+    async def _spoken(self, text: str, voice: str | None) -> AsyncIterator[Samples]:
+        """Pieces at 16 kHz, as soon as they are made."""
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Queue[Samples | None] = asyncio.Queue()
+        wanted = threading.Event()
+        wanted.set()
+
+        def make() -> None:
+            try:
+                for piece in self._pieces(text, voice):
+                    if not wanted.is_set():
+                        return
+                    loop.call_soon_threadsafe(ready.put_nowait, piece)
+            except SpeechError as error:
+                raise EngineFailed(str(error)) from error
+            finally:
+                loop.call_soon_threadsafe(ready.put_nowait, None)
+
+        making = asyncio.ensure_future(self._thread(make, deadline=HUNG_AFTER))
+        try:
+            while (piece := await ready.get()) is not None:
+                yield piece
+            await making
+        finally:
+            wanted.clear()
+            making.cancel()
+
+    def _pieces(self, text: str, voice: str | None) -> Iterator[Samples]:
+        resampler = Resampler(self._engine.sample_rate, SAMPLE_RATE)
+        waiting: list[Samples] = []
+        length, wanted = 0, FIRST_PIECE
+        for chunk in self._engine.synthesize(text, voice):
+            waiting.append(resampler.push(chunk))
+            length += len(waiting[-1])
+            if length >= wanted:
+                yield np.concatenate(waiting)
+                waiting, length, wanted = [], 0, PIECE
+        yield np.concatenate((*waiting, resampler.finish()))
+
+
+def build() -> Worker:
+    """The worker as it runs."""
+    settings = TtsSettings()
+    espeak = EspeakSettings(settings.voice, settings.rate, settings.pitch, settings.volume)
+    return Worker(Role.TTS, Speaking(choose(settings.engine, espeak)))
