@@ -9,9 +9,6 @@ from typing import Self
 
 from mynah_resilience.confinement import OneThread
 
-NOTHING = 1e-9
-"""Seconds; below it a wait is the rounding of a float."""
-
 
 class RateLimiter:
     """Lets `requests_per_minute` through, evenly refilled, as `async with limiter:`.
@@ -44,8 +41,7 @@ class RateLimiter:
     @property
     def retry_in(self) -> float:
         """Seconds until one more would pass, were nobody waiting; 0 when it would now."""
-        delay = self._due - self._slack - self._clock()
-        return delay if delay > NOTHING else 0.0
+        return max(0.0, self._due - self._slack - self._clock())
 
     def try_acquire(self) -> bool:
         """Pass if that is possible at once; never overtakes who waits."""

@@ -5,6 +5,7 @@ import functools
 import logging
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -101,6 +102,15 @@ async def test_a_blocking_handler_does_not_block_the_loop() -> None:
         events.subscribe("voice_failed", lambda _: time.sleep(0.15))
         await events.publish("voice_failed")
     assert probe.maximum_ms < 50
+
+
+async def test_handlers_that_hang_leave_the_loop_its_threads() -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    released = threading.Event()
+    async with EventBus(patience=0) as events:
+        events.subscribe("voice_failed", lambda _: released.wait())
+        await events.publish("voice_failed")
+        await asyncio.to_thread(released.set)
 
 
 @pytest.mark.req("EVB-03")

@@ -58,6 +58,18 @@ async def test_trying_never_blocks_and_never_overtakes_who_waits(clock: FakeCloc
     assert not limited.try_acquire()
 
 
+async def test_nobody_overtakes_a_waiter_whose_time_has_come() -> None:
+    now, woken = [0.0], asyncio.Event()
+    limited = RateLimiter(60, 1, clock=lambda: now[0], wait=lambda _: woken.wait())
+    await limited.acquire()
+    waiting = asyncio.create_task(limited.acquire())
+    await FakeClock.settle()
+    now[0] = 1.0
+    assert not limited.try_acquire()
+    woken.set()
+    await waiting
+
+
 async def test_who_gives_up_while_waiting_costs_nobody_a_place(clock: FakeClock) -> None:
     limited = limiter(clock, burst=1)
     await limited.acquire()
