@@ -50,7 +50,7 @@ class Thinking:
             prompt = Prompt(
                 text=request.text,
                 history=tuple(Turn(said.role, said.content) for said in request.history),
-                system=request.system or self._system or None,
+                system=request.system or self._system,
                 memories=memories,
                 max_tokens=request.max_tokens,
                 temperature=request.temperature,

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from memory_worker.documents import Entry, Limits, Question, Speaker
+from memory_worker.documents import Entry, Limits, Question
 from memory_worker.errors import MemoryStoreError
 from memory_worker.settings import MemorySettings
 from memory_worker.store import Store
@@ -60,7 +60,6 @@ class Memory:
             strategy=query.strategy,
             top_k=query.top_k,
             max_tokens=query.max_tokens,
-            include_context=query.context_window > 0,
             context_window=query.context_window,
             without_turn=current().turn or "",
         )
@@ -120,7 +119,7 @@ class Memory:
         if self._listens:
             await self._remember(say.text, "assistant")
 
-    async def _remember(self, text: str, speaker: Speaker, user: str = "") -> bool:
+    async def _remember(self, text: str, speaker: str, user: str = "") -> bool:
         context = current()
         entry = Entry(
             id=context.message_id or new_id(),
