@@ -32,7 +32,7 @@ class Place:
 
     def may_send(self, role: Role) -> bool:
         if self.message is None:
-            return self.about is not None and any(
+            return self.about is role or any(
                 role in declared.contract.to and self.about in declared.contract.by
                 for declared in CATALOGUE.values()
                 if declared.contract.kind is Kind.COMMAND
@@ -111,7 +111,9 @@ async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
     )
     witness = dynamic_security("mynah", {Role.GUEST: "seen"})["clients"][0]
     rights["clients"].append({**witness, "username": WITNESS, "roles": [{"rolename": WITNESS}]})
-    async with mosquitto(tmp_path, rights, {WITNESS: "seen"} | {role.value: passwords[role] for role in Role}) as running:
+    async with mosquitto(
+        tmp_path, rights, {WITNESS: "seen"} | {role.value: passwords[role] for role in Role}
+    ) as running:
         yield running
 
 
@@ -173,9 +175,7 @@ async def test_a_last_will_says_only_what_its_role_may_send(broker: Broker, role
 @every_role
 @pytest.mark.parametrize("retained", [False, True], ids=["live", "retained"])
 @pytest.mark.req("S02")
-async def test_a_role_hears_what_its_contracts_say_and_no_more(
-    broker: Broker, role: Role, *, retained: bool
-) -> None:
+async def test_a_role_hears_what_its_contracts_say_and_no_more(broker: Broker, role: Role, *, retained: bool) -> None:
     heard: dict[str, set[str]] = {}
     async with broker.probe(WITNESS) as witness, broker.probe(role) as probe:
         await probe.subscribe(f"mynah/reply/{role.value}/end")
