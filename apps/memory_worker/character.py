@@ -1,0 +1,182 @@
+"""Who the assistant is: characters by name, one of them at a time, in one small JSON file."""
+
+import itertools
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+log = logging.getLogger(__name__)
+
+Name = Annotated[str, Field(min_length=1, max_length=80)]
+Traits = Annotated[dict[Name, Annotated[int, Field(ge=0, le=100)]], Field(max_length=50)]
+LARGEST_FILE = 10_000_000
+
+
+class CharacterError(Exception):
+    """The characters cannot be read or kept; the message says why, for people."""
+
+
+class UnknownCharacterError(CharacterError):
+    """There is no character of that name."""
+
+
+class Character(BaseModel):
+    """Somebody the assistant can be."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name
+    description: str = Field(default="", max_length=2_000)
+    system_prompt: str = Field(default="", max_length=20_000)
+    voice: str = Field(default="", max_length=80)
+    """What the speech engine calls it; blank is the engine's own choice."""
+    traits: Traits = {}
+    """How much of each, 0 to 100."""
+
+
+MYNAH = Character(
+    name="Mynah",
+    description="A quick-witted bird that listens well and answers briefly.",
+    system_prompt=(
+        "You are Mynah, a voice assistant at home. Answer in one to three short spoken sentences, without lists, "
+        "markup or emoji. Say so when you do not know something."
+    ),
+    traits={"honesty": 95, "humor": 30, "warmth": 70, "curiosity": 60, "brevity": 80},
+)
+
+
+class _Kept(BaseModel):
+    """A character, and the traits it goes back to."""
+
+    character: Character
+    initial_traits: Traits
+
+
+class _Cast(BaseModel):
+    """The whole file."""
+
+    current: str
+    characters: dict[str, _Kept]
+
+    @model_validator(mode="after")
+    def _knows_the_current_one(self) -> Self:
+        if self.current not in self.characters:
+            raise ValueError("the current character is not among the characters")
+        return self
+
+
+class Characters:
+    """The characters that can be chosen; upper and lower case are the same in their names.
+
+    Every method blocks for one small file, which is read each time and replaced whole: another process may change it.
+    """
+
+    def __init__(self, path: Path, first: Character = MYNAH) -> None:
+        """`first` is the one there is before any is made."""
+        self.set_aside: Path | None = None
+        """Where a file went that could not be understood."""
+        self._path = path
+        self._first = first
+        self._changing = threading.Lock()
+
+    def names(self) -> tuple[str, ...]:
+        """Who can be chosen, sorted; raises CharacterError."""
+        return tuple(sorted(kept.character.name for kept in self._read().characters.values()))
+
+    def current(self) -> Character:
+        """Who the assistant is; raises CharacterError."""
+        cast = self._read()
+        return cast.characters[cast.current].character
+
+    def get(self, name: str) -> Character:
+        """A character by name; raises UnknownCharacterError."""
+        return _found(self._read(), name).character
+
+    def put(self, character: Character) -> Character:
+        """Make a character, or replace the one of that name; its traits are the ones it goes back to."""
+        with self._changing:
+            cast = self._read()
+            cast.characters[character.name.casefold()] = _Kept(character=character, initial_traits=character.traits)
+            self._write(cast)
+        return character
+
+    def change(  # one argument for each thing that can be changed
+        self,
+        name: str | None = None,
+        *,
+        description: str | None = None,
+        system_prompt: str | None = None,
+        voice: str | None = None,
+        traits: Mapping[str, int] | None = None,
+        reset_traits: bool = False,
+    ) -> Character:
+        """Who the assistant is after a change; what is None, and each trait that is not given, stays.
+
+        A name that is known becomes the current character, which the other changes are made to; a new name makes a
+        new character out of the current one. Raises ValueError for what no character can be, CharacterError.
+        """
+        given = {"description": description, "system_prompt": system_prompt, "voice": voice}
+        with self._changing:
+            cast = self._read()
+            current = cast.current if name is None else name.casefold()
+            kept = cast.characters.get(current, cast.characters[cast.current])
+            base = kept.initial_traits if reset_traits else kept.character.traits
+            known_as = kept.character.name if current in cast.characters else name
+            changes = {key: value for key, value in given.items() if value is not None}
+            character = Character.model_validate(
+                {**kept.character.model_dump(), **changes, "name": known_as, "traits": {**base, **(traits or {})}}
+            )
+            changed = _Kept(character=character, initial_traits=kept.initial_traits)
+            self._write(_Cast(current=current, characters={**cast.characters, current: changed}))
+        return character
+
+    def _read(self) -> _Cast:
+        try:
+            if self._path.stat().st_size > LARGEST_FILE:
+                raise CharacterError(f"{self._path} is too large to hold characters")
+            return _Cast.model_validate_json(self._path.read_bytes())
+        except FileNotFoundError:
+            pass
+        except ValidationError as error:
+            self.set_aside = self._move()
+            log.error("The characters cannot be understood (%s): set aside as %s.", error, self.set_aside)  # noqa: TRY400  # the file is at fault, not the code
+        except OSError as error:
+            raise CharacterError(f"the characters at {self._path} cannot be read: {error.strerror}") from error
+        first = _Kept(character=self._first, initial_traits=self._first.traits)
+        name = self._first.name.casefold()
+        return _Cast(current=name, characters={name: first})
+
+    def _write(self, cast: _Cast) -> None:
+        """Replace the file: a kill or a full disk leaves the old one or the new one."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._path.parent, prefix=f".{self._path.name}-", delete=False) as new:
+                try:
+                    new.write(cast.model_dump_json(indent=2).encode())
+                    new.flush()
+                    os.fsync(new.fileno())
+                    Path(new.name).replace(self._path)
+                except BaseException:
+                    Path(new.name).unlink()
+                    raise
+        except OSError as error:
+            raise CharacterError(f"the characters at {self._path} cannot be kept: {error.strerror}") from error
+
+    def _move(self) -> Path:
+        copies = (self._path.with_name(f"{self._path.name}.damaged-{number}") for number in itertools.count(1))
+        copy = next(copy for copy in copies if not copy.exists())
+        self._path.rename(copy)
+        return copy
+
+
+def _found(cast: _Cast, name: str) -> _Kept:
+    kept = cast.characters.get(name.casefold())
+    if kept is None:
+        raise UnknownCharacterError(f"there is no character named {name[:80]!r}")
+    return kept
