@@ -1,1 +1,1 @@
-"""router_worker."""
+"""Holds the conversation: turns, intents, timers, and the way from answers to speech."""

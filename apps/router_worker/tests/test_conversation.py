@@ -80,6 +80,15 @@ def test_a_session_ends_when_nobody_speaks_and_lives_on_while_somebody_does(cloc
     assert len(talks) == 1
 
 
+def test_the_oldest_is_forgotten_when_there_is_too_much(clock: Clock) -> None:
+    talks = Conversations(clock, Bounds(turns=10, tokens=10))
+    talks.remember("a", "first", "x" * 15)
+    talks.remember("a", "second", "y" * 15)
+    assert [message.text for message in talks.history("a")] == ["second", "y" * 15]
+    talks.remember("a", "z" * 1000, "z" * 1000)
+    assert [len(message.text) for message in talks.history("a")] == [20, 20]
+
+
 def test_a_session_can_be_forgotten(clock: Clock) -> None:
     talks = Conversations(clock)
     talks.remember("a", "hello", "Hello!")

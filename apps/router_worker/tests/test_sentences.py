@@ -81,6 +81,13 @@ def test_a_long_sentence_is_cut_at_a_clause() -> None:
     assert all(len(sentence) <= 240 for sentence in rest)
 
 
+def test_a_sentence_that_is_just_as_long_as_may_be_is_not_cut() -> None:
+    text = "four four four fives."
+    splitter = SentenceSplitter(Lengths(first=1, least=1, most=len(text), hard=100))
+    assert splitter.feed(text) == []
+    assert splitter.feed(" Next") == [text]
+
+
 def test_a_sentence_without_spaces_is_cut_at_the_hard_limit() -> None:
     assert [len(sentence) for sentence in split("x" * 5000)] == [2000, 2000, 1000]
 
@@ -114,6 +121,8 @@ def test_the_pieces_in_which_a_text_comes_make_no_difference(text: str, cuts: li
     for start, end in pairwise(places):
         sentences += splitter.feed(text[start:end])
     assert [*sentences, *splitter.flush()] == split(text, lengths)
+    letters = [sentence for letter in text for sentence in splitter.feed(letter)]
+    assert [*letters, *splitter.flush()] == split(text, lengths)
 
 
 @given(TEXTS)

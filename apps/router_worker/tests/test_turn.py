@@ -249,6 +249,27 @@ def test_a_false_alarm_after_the_last_word_ends_the_turn(clock: Clock) -> None:
     assert turn.state is State.DONE
 
 
+def test_while_it_is_held_hearing_the_last_word_does_not_end_it(clock: Clock) -> None:
+    turn = asked(clock)
+    turn.say("One.", by="llm")
+    turn.complete("llm")
+    turn.interrupt(1, 0.9)
+    turn.played(1)
+    assert turn.state is State.SPEAKING
+    turn.cancel()
+    assert (turn.state, turn.heard) == (State.CANCELLED, "One.")
+
+
+def test_a_report_that_was_overtaken_takes_nothing_back(clock: Clock) -> None:
+    turn = asked(clock)
+    turn.say("One two three.", by="llm")
+    turn.say("Four five six.", by="llm")
+    turn.played(2, 0.7)
+    turn.played(2, 0.2)
+    turn.played(1)
+    assert turn.heard == "One two three. Four five"
+
+
 def test_a_turn_that_is_held_and_forgotten_is_cancelled(clock: Clock) -> None:
     turn = asked(clock)
     turn.say("One.", by="llm")
