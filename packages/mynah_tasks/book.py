@@ -1,6 +1,6 @@
 """What a store on one machine knows of its live tasks, and every step they can take: pure, without loop or disk."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
@@ -204,10 +204,12 @@ class Book:
         """Say that so many dead letters are no more."""
         self._dead -= count
 
-    def restore(self, records: Sequence[Record], now: Moment, *, waits: dict[str, float], have_died: bool) -> None:
+    def restore(
+        self, records: Sequence[Record], now: Moment, *, waits: Mapping[str, float], held: Mapping[str, int] | None
+    ) -> None:
         """Take in what an archive kept, in the order of acceptance; `waits` has the seconds of back-off that are left.
 
-        With `have_died` the process in which some of them were running is no more.
+        `held` has the tokens of the claims that are out, by id; None when the process that had any is no more.
         """
         live = {record.task.id for record in records}
         for record in records:
@@ -218,8 +220,12 @@ class Book:
             if record.outcome:  # it went down with one that had used up its attempts
                 continue
             if record.status is TaskStatus.RUNNING:
-                if have_died:
+                if held is None:
                     self._recover(record, now)
+                elif held.get(record.task.id) != record.token:  # nobody was told of the claim
+                    record.attempts -= 1
+                    self._step_back(record)
+                    self._make_ready(record, now)
             elif record.task.id in waits:
                 record.pause = self._pauses.set(now.monotonic + waits[record.task.id], record)
             elif not self._graph.is_blocked(record.task.id):

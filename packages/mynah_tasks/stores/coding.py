@@ -1,0 +1,49 @@
+"""Tasks and results as JSON."""
+
+import logging
+from dataclasses import fields
+from typing import Any
+
+import orjson
+
+from mynah_tasks.errors import NotStorable
+from mynah_tasks.task import Task
+
+log = logging.getLogger(__name__)
+
+STRICTLY = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+DEFAULTS = {field.name: field.default for field in fields(Task)}
+
+
+def encode(value: Any, what: str) -> bytes:
+    """JSON of a payload or result; raises NotStorable when that would lose something."""
+    try:
+        return orjson.dumps(value, option=STRICTLY)
+    except TypeError as error:
+        raise NotStorable(f"{what} cannot be stored, because it is not JSON: {error}") from error
+
+
+def decode(data: bytes | None) -> Any:
+    """The value that was encoded; None for nothing."""
+    return None if data is None else orjson.loads(data)
+
+
+def encode_task(task: Task) -> bytes:
+    """JSON of what a task differs in from the defaults; raises NotStorable."""
+    what = f"task {task.id}"
+    if not task.durable:
+        raise NotStorable(f"{what} is not durable, but everything in this store is")
+    differing = {name: value for name, default in DEFAULTS.items() if (value := getattr(task, name)) != default}
+    differing["priority"] = int(task.priority)
+    if task.tags:
+        differing["tags"] = sorted(task.tags)
+    return encode(differing, what)
+
+
+def decode_task(data: bytes, task_id: str) -> Task:
+    """The task that was encoded; one of type `damaged` if it cannot be read, which ends as a dead letter."""
+    try:
+        return Task(**orjson.loads(data))
+    except (ValueError, TypeError) as error:
+        log.error("what was stored of task %s is damaged: %s", task_id, error)  # noqa: TRY400
+        return Task("damaged", id=task_id, max_retries=0)

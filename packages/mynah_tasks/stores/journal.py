@@ -1,0 +1,248 @@
+# ruff: noqa: S608  # queries are put together from constants of this module
+"""The statements by which tasks get into SQLite and out of it; used by one thread, raises sqlite3.Error."""
+
+import logging
+import sqlite3
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+from mynah_tasks.records import DEADLY, Moment, Past, Record
+from mynah_tasks.states import TaskStatus
+from mynah_tasks.stores.coding import decode, decode_task, encode, encode_task
+from mynah_tasks.stores.sqlite_file import VERSION
+from mynah_tasks.task import DeadLetter, Entry, TaskResult
+
+log = logging.getLogger(__name__)
+
+LIVE = f"('{TaskStatus.PENDING}', '{TaskStatus.RUNNING}')"
+PAST = "completed_at IS NOT NULL AND NOT is_dead"
+
+WRITE = """
+INSERT INTO state VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (seq) DO UPDATE SET change = excluded.change, status = excluded.status, attempts = excluded.attempts,
+    crashes = excluded.crashes, token = excluded.token, pause = excluded.pause, paused_at = excluded.paused_at,
+    error = excluded.error, result = excluded.result, execution_time = excluded.execution_time,
+    completed_at = excluded.completed_at, is_dead = excluded.is_dead
+"""
+READ = """
+SELECT spec, id, status, result, error, execution_time, created_at, completed_at, attempts, seq, token, is_dead
+FROM task JOIN state USING (seq)
+"""
+READ_LIVE = f"""
+SELECT spec, id, seq, created_at, status, attempts, crashes, token, error, pause, paused_at
+FROM task JOIN state USING (seq) WHERE status IN {LIVE} ORDER BY seq
+"""
+
+PORTION = 200
+"""So many old tasks are forgotten at a time at most."""
+
+
+class Kept(NamedTuple):
+    """The live tasks that the file has."""
+
+    records: list[Record]
+    """In the order of their acceptance."""
+    waits: dict[str, float]
+    """The seconds of back-off that are left, by id."""
+
+
+class Journal:
+    """The tasks of one file; of those that have ended it keeps the last `keep`, and them for `keep_for` seconds."""
+
+    def __init__(self, db: sqlite3.Connection, *, keep: int, keep_for: float) -> None:
+        self._db = db
+        self._keep = keep
+        self._keep_for = keep_for
+        self._staged: dict[str, bytes] = {}
+        self._buried: set[str] = set()
+        self._change: int = self._number(f"SELECT coalesce(max(change), 0) FROM state WHERE status IN {LIVE}")
+        self._count()
+
+    def _count(self) -> None:
+        self.last_seq: int = self._number("SELECT coalesce(max(seq), 0) FROM task")
+        self.last_token: int = self._number(f"SELECT coalesce(max(token), 0) FROM state WHERE status IN {LIVE}")
+        self.dead: int = self._number("SELECT count(*) FROM state WHERE is_dead")
+        self._past: int = self._number(f"SELECT count(*) FROM state WHERE {PAST}")
+        self._oldest = 0.0
+
+    def find(self, task_id: str) -> Past | None:
+        """The task with this id, as of the last commit."""
+        return self._read_one(f"{READ} WHERE id = ?", task_id)
+
+    def find_key(self, key: str) -> Past | None:
+        """The task with this idempotency key, as of the last commit."""
+        return self._read_one(f"{READ} WHERE idempotency_key = ?", key)
+
+    def live(self, now: Moment) -> Kept:
+        """The tasks that have not ended."""
+        kept = Kept([], {})
+        for row in self._db.execute(READ_LIVE):
+            spec, task_id, seq, created_at, status, attempts, crashes, token, error, pause, paused_at = row
+            record = Record(decode_task(spec, task_id), seq, created_at, now.monotonic)
+            record.status = TaskStatus(status)
+            record.attempts, record.crashes, record.token, record.error = attempts, crashes, token, error
+            kept.records.append(record)
+            if pause is not None:
+                # However the wall clock was set meanwhile, nobody waits longer than was agreed.
+                kept.waits[task_id] = min(max(paused_at + pause - now.wall, 0.0), pause)
+        return kept
+
+    def entries(self, *, status: TaskStatus | None, tag: str | None, limit: int, before: str | None) -> list[Entry]:
+        """A page of tasks, the newest first."""
+        query, values = f"{READ} WHERE true", list[object]()
+        if tag is not None:
+            query, values = f"{READ} JOIN tag USING (seq) WHERE tag.tag = ?", [tag]
+        if before is not None:
+            query, values = f"{query} AND seq < (SELECT seq FROM task WHERE id = ?)", [*values, before]
+        if status is not None:
+            query, values = f"{query} AND status = ?", [*values, str(status)]
+        return [
+            Entry(past.task, past.state) for past in self._read(f"{query} ORDER BY seq DESC LIMIT ?", *values, limit)
+        ]
+
+    def letters(self, *, limit: int, before: str | None) -> list[DeadLetter]:
+        """A page of dead letters, the newest first."""
+        query, values = f"{READ} WHERE is_dead", list[object]()
+        if before is not None:
+            query, values = f"{query} AND seq < (SELECT seq FROM task WHERE id = ?)", [before]
+        pasts = self._read(f"{query} ORDER BY seq DESC LIMIT ?", *values, limit)
+        return [DeadLetter.of(Entry(past.task, past.state)) for past in pasts]
+
+    # What is to be written
+
+    def stage(self, task_id: str, data: bytes) -> None:
+        """Have the JSON of a new task, or of a result, at hand for `write`."""
+        self._staged[task_id] = data
+
+    def bury(self, task_id: str) -> None:
+        """Have a dead letter become, with the next `write`, a task that has merely ended."""
+        self._buried.add(task_id)
+
+    def bury_all(self) -> int:
+        """The same for all dead letters of the last commit; how many they are."""
+        letters = {
+            task_id for (task_id,) in self._db.execute("SELECT id FROM task JOIN state USING (seq) WHERE is_dead")
+        }
+        count = len(letters - self._buried)
+        self._buried |= letters
+        return count
+
+    def discard(self) -> None:
+        """Forget what was to be written."""
+        self._staged.clear()
+        self._buried.clear()
+
+    def write(self, touched: Collection[Record], now: Moment) -> int:
+        """Write and commit, all or nothing; how many of the oldest dead letters there was no place for."""
+        self._change += 1
+        new = [record for record in touched if record.seq > self.last_seq]
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        if self._buried:
+            buried = [(task_id,) for task_id in self._buried]
+            db.executemany("UPDATE state SET is_dead = 0 WHERE seq = (SELECT seq FROM task WHERE id = ?)", buried)
+        if new:
+            db.executemany("INSERT INTO task VALUES (?, ?, ?, ?, ?)", [self._constants(record) for record in new])
+            db.executemany(
+                "INSERT INTO tag VALUES (?, ?)", [(tag, record.seq) for record in new for tag in record.task.tags]
+            )
+        db.executemany(WRITE, [self._variables(record, now) for record in touched])
+        ended = [record for record in touched if record.outcome]
+        dead = self.dead + sum(record.status in DEADLY for record in ended) - len(self._buried)
+        past = self._past + sum(record.status not in DEADLY for record in ended) + len(self._buried)
+        crowded_out = self._crowd_out(dead - self._keep)
+        forgotten = self._forget(past + crowded_out - self._keep, now) if ended else 0
+        db.execute("COMMIT")
+        self.dead, self._past = dead - crowded_out, past + crowded_out - forgotten
+        self.last_seq = new[-1].seq if new else self.last_seq
+        self.discard()
+        return crowded_out
+
+    def has_written(self, touched: Collection[Record], db: sqlite3.Connection) -> bool:
+        """Whether `write` of these, which raised, is in the file after all; `db` is a new connection, kept if so."""
+        witness = next(iter(touched), None)
+        if witness is None:
+            return False
+        row = db.execute("SELECT change FROM state WHERE seq = ?", (witness.seq,)).fetchone()
+        if row != (self._change,):
+            return False
+        self._db = db
+        self.discard()
+        self._count()
+        return True
+
+    def probe(self) -> None:
+        """See whether the file can be written."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
+            self._db.execute("COMMIT")
+        except sqlite3.Error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    def _crowd_out(self, surplus: int) -> int:
+        """Let the oldest dead letters go of which there are too many."""
+        if surplus <= 0:
+            return 0
+        log.error("%d dead letters are forgotten: there are more than %d", surplus, self._keep)
+        oldest = "SELECT seq FROM state WHERE is_dead ORDER BY seq LIMIT ?"
+        self._db.execute(f"UPDATE state SET is_dead = 0 WHERE seq IN ({oldest})", (surplus,))
+        return surplus
+
+    def _forget(self, surplus: int, now: Moment) -> int:
+        """Delete a portion of the oldest ended tasks, if there are too many or they are too old; how many."""
+        limit = now.wall - self._keep_for
+        if surplus <= 0 and self._oldest >= limit:
+            return 0
+        query = f"SELECT seq, completed_at FROM state WHERE {PAST} ORDER BY completed_at LIMIT ?"
+        oldest = self._db.execute(query, (PORTION,)).fetchall()
+        self._oldest = oldest[0][1] if oldest else now.wall
+        victims = [(seq,) for rank, (seq, ended_at) in enumerate(oldest) if rank < surplus or ended_at < limit]
+        for table in ("task", "state", "tag"):
+            self._db.executemany(f"DELETE FROM {table} WHERE seq = ?", victims)
+        return len(victims)
+
+    def _constants(self, record: Record) -> tuple[object, ...]:
+        task = record.task
+        spec = self._staged.get(task.id) or encode_task(task)
+        return record.seq, task.id, task.idempotency_key, record.created_at, spec
+
+    def _variables(self, record: Record, now: Moment) -> tuple[object, ...]:
+        state, result = record.outcome, None
+        if state and state.result is not None:
+            result = self._staged.get(record.task.id) or encode(state.result, "the result")
+        error = state.error if state else record.error
+        return (
+            record.seq,
+            self._change,
+            record.status,
+            record.attempts,
+            record.crashes,
+            record.token,
+            record.pause.when - now.monotonic if record.pause else None,
+            now.wall if record.pause else None,
+            error and error.encode("utf-8", "backslashreplace").decode(),
+            result,
+            state.execution_time if state else 0.0,
+            state.completed_at if state else None,
+            record.status in DEADLY,
+        )
+
+    def _read(self, query: str, *values: object) -> list[Past]:
+        return [self._past_of(*row) for row in self._db.execute(query, values)]
+
+    def _read_one(self, query: str, value: str) -> Past | None:
+        return next(iter(self._read(query, value)), None)
+
+    def _past_of(self, spec: bytes, task_id: str, *columns: Any) -> Past:
+        status, result, error, execution_time, created_at, completed_at, attempts, seq, token, is_dead = columns
+        state = TaskResult(
+            task_id, TaskStatus(status), decode(result), error, execution_time, created_at, completed_at, attempts
+        )
+        return Past(decode_task(spec, task_id), state, seq, token, bool(is_dead) and task_id not in self._buried)
+
+    def _number(self, query: str, *values: object) -> Any:
+        (number,) = self._db.execute(query, values).fetchone()
+        return number

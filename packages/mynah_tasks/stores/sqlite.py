@@ -1,0 +1,185 @@
+"""A store in one SQLite file: what it has accepted survives its process and, the disk permitting, a power cut."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
+
+from mynah_tasks.book import Book
+from mynah_tasks.errors import EngineStopped
+from mynah_tasks.records import Moment
+from mynah_tasks.states import TaskStatus
+from mynah_tasks.stores import Claim, Counts, Outcome
+from mynah_tasks.stores.coding import encode, encode_task
+from mynah_tasks.stores.keeper import Done, Keeper
+from mynah_tasks.stores.local import LocalStore, Step
+from mynah_tasks.stores.writer import Writer
+from mynah_tasks.task import DeadLetter, Entry, Task
+
+T = TypeVar("T")
+
+DAY = 86_400.0
+AGAIN_IN = 1.0
+"""Seconds after which a file that failed is tried again if nobody asks sooner."""
+
+
+class Job(NamedTuple):
+    """A step, and who waits for its result."""
+
+    step: Step[Any]
+    answer: asyncio.Future[Any] | None
+
+
+class SqliteStore(LocalStore):
+    """Keeps tasks in the file `path`; a thread commits once for all that has come while it was at the last commit.
+
+    Of the tasks that have ended it remembers the last `keep`, for `keep_for` seconds, and as many dead letters. While
+    the disk fails, calls raise StoreUnavailable; when it has recovered, they work again. A damaged file is moved aside
+    and an empty one begun, which the log and `trouble` say. One process can have the file open.
+    """
+
+    durable = True
+    name = "SQLite"
+
+    def __init__(self, path: Path | str, *, keep: int = 100_000, keep_for: float = 30 * DAY) -> None:
+        super().__init__()
+        self._keeper = Keeper(Path(path), keep=keep, keep_for=keep_for)
+        self._counts = Counts()
+        self._writer: Writer[Job] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._ended = self._loop.create_future()
+        self._is_halted = False
+        self._writer = Writer("task store", self._work, self._end)
+        try:
+            await self._run(lambda *_: None)
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.halt()
+        await self._close()
+        self._desk.close()
+
+    @property
+    def counts(self) -> Counts:
+        """How many tasks there are, as of the last commit."""
+        return self._counts
+
+    @property
+    def trouble(self) -> str | None:
+        """A code for what is wrong with the file."""
+        return self._keeper.trouble
+
+    async def add(self, tasks: Sequence[Task]) -> list[str]:
+        """Accept all or none; see `Store.add`."""
+
+        def step(book: Book, now: Moment) -> list[str]:
+            specs = [encode_task(task) for task in tasks]
+            ids = book.add(tasks, now)
+            for task, spec in zip(tasks, specs, strict=True):
+                self._keeper.journal.stage(task.id, spec)
+            return ids
+
+        return await self._run(step)
+
+    async def finish(self, claim: Claim, outcome: Outcome) -> None:
+        """Record the one outcome; see `Store.finish`."""
+
+        def step(book: Book, now: Moment) -> None:
+            result = encode(outcome.result, f"the result of task {claim.task.id}")
+            book.finish(claim, outcome, now)
+            self._keeper.journal.stage(claim.task.id, result)
+
+        await self._run(step)
+
+    async def entries(
+        self, *, status: TaskStatus | None = None, tag: str | None = None, limit: int = 100, before: str | None = None
+    ) -> list[Entry]:
+        """Tasks as of the last commit, the newest first."""
+        return await self._run(
+            lambda *_: self._keeper.journal.entries(status=status, tag=tag, limit=limit, before=before)
+        )
+
+    async def dead_letters(self, *, limit: int = 100, before: str | None = None) -> list[DeadLetter]:
+        """Dead letters as of the last commit, the newest first."""
+        return await self._run(lambda *_: self._keeper.journal.letters(limit=limit, before=before))
+
+    async def replay(self, task_id: str) -> str:
+        """Accept the work of a dead letter as a new task; see `Store.replay`."""
+
+        def step(book: Book, now: Moment) -> str:
+            new = book.replay(task_id, now)
+            self._keeper.journal.bury(task_id)
+            return new
+
+        return await self._run(step)
+
+    async def clear_dead_letters(self) -> int:
+        """Remove all dead letters."""
+
+        def step(book: Book, _: Moment) -> int:
+            count = self._keeper.journal.bury_all()
+            book.forget_dead(count)
+            return count
+
+        return await self._run(step)
+
+    async def _run(self, step: Step[T]) -> T:
+        if self._writer is None:
+            raise EngineStopped("the store is not open")
+        answer: asyncio.Future[T] = self._loop.create_future()
+        self._writer.put(Job(step, answer))
+        return await answer
+
+    def _post(self, step: Step[object]) -> None:
+        if self._writer:
+            self._writer.put(Job(step, None))
+
+    async def _close(self) -> None:
+        if self._writer:
+            self._writer.end()
+            self._writer = None
+            await self._ended
+
+    # In the thread
+
+    def _work(self, jobs: list[Job]) -> None:
+        now = Moment(self._clock.monotonic(), self._clock.wall())
+        try:
+            done = self._keeper.take([job.step for job in jobs], self._serve, self._rules, now)
+        except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must hear of it
+            self._loop.call_soon_threadsafe(self._fail, jobs, error)
+        else:
+            self._loop.call_soon_threadsafe(self._deliver, jobs, done)
+
+    def _end(self) -> None:
+        self._keeper.close()
+        self._loop.call_soon_threadsafe(self._ended.set_result, None)
+
+    # On the loop
+
+    def _deliver(self, jobs: list[Job], done: Done) -> None:
+        self._counts = done.counts
+        for job, (result, error) in zip(jobs, done.results, strict=True):
+            if job.answer and not job.answer.done():
+                if error:
+                    job.answer.set_exception(error)
+                else:
+                    job.answer.set_result(result)
+        self._desk.tell(done.changes, done.room, done.next_due)
+        if done.answer:
+            self._give(done.answer)
+
+    def _fail(self, jobs: list[Job], error: Exception) -> None:
+        for job in jobs:
+            if job.answer and not job.answer.done():
+                job.answer.set_exception(error)
+        if self._writer:
+            self._desk.arm(self._clock.monotonic() + AGAIN_IN)

@@ -1,0 +1,139 @@
+"""Opens the SQLite file of a store, or says why it cannot be: locked, newer than we are, or damaged."""
+
+import logging
+import sqlite3
+from pathlib import Path
+
+from mynah_tasks.errors import StoreLocked, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+
+# What never changes about a task lies apart from what does, so that a large payload is written once.
+SCHEMA = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE task (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    idempotency_key TEXT,
+    created_at REAL NOT NULL,
+    spec BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX task_key ON task(idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE TABLE tag (
+    tag TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (tag, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tag_seq ON tag(seq);
+CREATE TABLE state (
+    seq INTEGER PRIMARY KEY,
+    change INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    crashes INTEGER NOT NULL,
+    token INTEGER NOT NULL,
+    pause REAL,
+    paused_at REAL,
+    error TEXT,
+    result BLOB,
+    execution_time REAL NOT NULL,
+    completed_at REAL,
+    is_dead INTEGER NOT NULL
+) STRICT;
+CREATE INDEX state_status ON state(status, seq);
+CREATE INDEX state_dead ON state(seq) WHERE is_dead;
+CREATE INDEX state_past ON state(completed_at) WHERE completed_at IS NOT NULL AND NOT is_dead;
+PRAGMA user_version = {VERSION};
+COMMIT;
+"""
+
+DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+class Damaged(Exception):  # a fact about the file
+    """The file is not what we wrote."""
+
+
+def open_file(path: Path) -> tuple[sqlite3.Connection, Path | None]:
+    """A connection that nobody else can have, and where a damaged file was moved to, if there was one.
+
+    Raises StoreLocked when another process has the file open, StoreUnavailable when it cannot be opened.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return _connect(path), None
+        except Damaged as error:
+            aside = _quarantine(path)
+            log.error("the task store %s is damaged (%s): it was moved to %s and begins empty", path, error, aside)  # noqa: TRY400
+            return _connect(path), aside
+    except (OSError, sqlite3.Error) as error:
+        if isinstance(error, sqlite3.Error) and code_of(error) == sqlite3.SQLITE_BUSY:
+            raise StoreLocked(f"another process has the task store {path} open") from error
+        raise StoreUnavailable(f"the task store {path} cannot be opened: {error}") from error
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection to a file that was sound when it was last looked at; raises sqlite3.Error."""
+    db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def code_of(error: sqlite3.Error) -> int:
+    """SQLite's own number for what went wrong, without the details."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    if path.exists() and path.stat().st_size == 0:
+        raise Damaged("it is empty")
+    try:
+        db = connect(path)
+        try:
+            _look_at(db, path)
+        except BaseException:
+            db.close()
+            raise
+    except sqlite3.Error as error:
+        if code_of(error) in DAMAGED:
+            raise Damaged(str(error)) from error
+        raise
+    path.chmod(0o600)
+    return db
+
+
+def _look_at(db: sqlite3.Connection, path: Path) -> None:
+    """Make the tables of a new file, and sure that those of an old one are sound."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise StoreUnavailable(f"the task store {path} was written by a newer version of this program")
+    (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise Damaged(verdict)
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if tables and not version:
+        raise StoreUnavailable(f"{path} is a database, but not a task store")
+    if not tables:
+        db.executescript(SCHEMA)
+
+
+def _quarantine(path: Path) -> Path:
+    """Move the file and what belongs to it out of the way."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    path.rename(aside)
+    for suffix in ("-wal", "-shm"):
+        beside = path.with_name(path.name + suffix)
+        if beside.exists():
+            beside.rename(aside.with_name(aside.name + suffix))
+    return aside
