@@ -1,1 +1,1 @@
-"""The ears and the mouth of a room: what is said there goes out as utterances, and answers are played."""
+"""The microphone and loudspeaker of a room, or a file or pipe in their place."""

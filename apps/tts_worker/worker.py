@@ -12,7 +12,7 @@ import numpy as np
 from mynah_audio.pcm import SAMPLE_RATE, Samples, to_bytes
 from mynah_audio.resample import Resampler
 from mynah_audio.wav import encode
-from mynah_bus import EngineFailed, ModelThread, MynahError, Worker, handles
+from mynah_bus import EngineFailed, ModelThread, MynahError, Worker, conversation, current, handles, new_id
 from mynah_contracts import PlaybackControl, Role, Said, Say, Speech, SpokenRecording, Synthesize
 from tts_worker.engines import SpeechError, Synthesizer
 from tts_worker.engines.choice import Choice, choose
@@ -55,17 +55,23 @@ class Speaking:
 
     @handles(at_once=4)
     async def say(self, say: Say) -> AsyncIterator[Speech | Said]:
-        """Send a sentence to its satellite, piece by piece."""
+        """Send a sentence to its satellite, piece by piece; one that belongs to no turn is a turn of its own."""
+        alone = current().turn is None
+        with conversation(turn=new_id() if alone else None):
+            async for said in self._say(say, sentences=int(alone)):
+                yield said
+
+    async def _say(self, say: Say, sentences: int) -> AsyncIterator[Speech | Said]:
         began = time.perf_counter()
         first = 0.0
         samples = pieces = 0
         async for piece in self._spoken(say.text, say.voice):
-            yield Speech(audio=to_bytes(piece), satellite=say.satellite, n=say.n, seq=pieces)
+            yield Speech(audio=to_bytes(piece), satellite=say.satellite, n=say.n, seq=pieces, sentences=sentences)
             first = first or time.perf_counter()
             samples += len(piece)
             pieces += 1
         # An empty piece ends the sentence: waiting for the end to mark it would hold the first piece back.
-        yield Speech(audio=b"", satellite=say.satellite, n=say.n, seq=pieces, last=True)
+        yield Speech(audio=b"", satellite=say.satellite, n=say.n, seq=pieces, last=True, sentences=sentences)
         yield Said(
             n=say.n,
             pieces=pieces,

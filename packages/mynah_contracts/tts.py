@@ -32,6 +32,8 @@ class Speech(Frame, topic="satellite/{satellite}/play", by=Role.TTS, to=Role.SAT
     seq: int = Field(default=0, ge=0)
     last: bool = False
     """Whether it is the sentence's last piece."""
+    sentences: int = Field(default=0, ge=0)
+    """How many sentences its turn has, where that is known; 0: `finish` will tell."""
     sample_rate: int = Field(default=16_000, ge=8_000, le=48_000)
 
 

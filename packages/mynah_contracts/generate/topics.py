@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any, Final
 
-from mynah_contracts import WORKERS, Envelope, Kind, Message, Role
+from mynah_contracts import OBSERVERS, WORKERS, Envelope, Kind, Message, Role
 from mynah_contracts.generate import BASE
 from mynah_contracts.generate.schemas import Schema, body_of, component_schemas, every_message
 
@@ -87,6 +87,7 @@ def _lines(schemas: dict[str, Schema]) -> Iterator[str]:
         yield f"\n## {domain}"
         for message in messages:
             yield from _section(message, schemas)
+    yield from _parts()
     yield f"\n## Envelope\n\n{Envelope.__doc__}\n"
     yield from _table(schemas[Envelope.__name__], schemas)
     yield "\n## Shared types"
@@ -110,6 +111,22 @@ def _section(message: type[Message], schemas: dict[str, Schema]) -> Iterator[str
     yield from _table(schemas[message.__name__], schemas, body_of(message))
     if contract.kind is Kind.COMMAND:
         yield f"\n```sh\n{command_line(message, schemas)}\n```"
+
+
+def _parts() -> Iterator[str]:
+    yield "\n## Who may do what\n"
+    yield "The broker gives each role these rights and no others; each hears its own replies as well.\n"
+    yield "| role | sends | hears |\n|---|---|---|"
+    for role in Role:
+        sent = [message for message in every_message() if role in message.contract.by]
+        heard = [
+            message
+            for message in every_message()
+            if role in (*message.contract.to, *message.contract.overheard_by)
+            or (role in OBSERVERS and message.contract.body is None)
+        ]
+        cells = (", ".join(_link(message) for message in messages) for messages in (sent, heard))
+        yield f"| {role.value} | {' | '.join(cells)} |"
 
 
 def _title(message: type[Message]) -> str:

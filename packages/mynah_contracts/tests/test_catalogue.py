@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from mynah_contracts import CATALOGUE, Command, Envelope, Frame, Kind, Message, Role, State, Stream
 from mynah_contracts.tests.leaves import leaves, minimal, models, planted
-from mynah_contracts.tests.strategies import fields, messages
+from mynah_contracts.tests.strategies import ANY_JSON, fields, messages
 
 repeatedly = settings(max_examples=40, deadline=None, derandomize=True)
 once = settings(max_examples=3, deadline=None, derandomize=True)
@@ -98,6 +98,23 @@ def test_it_is_typed_to_its_last_leaf(model: type[BaseModel]) -> None:
     if model is not Envelope:  # whose payload is known by its topic
         for name, field in model.model_fields.items():
             assert not {Any, object, dict, list} & leaves(field.annotation), name
+
+
+@every_message
+@pytest.mark.req("F25", "MQ-17")
+@repeatedly
+@given(data=st.data())
+def test_what_does_not_fit_is_refused_and_what_fits_can_be_sent_on(
+    declared: type[Message], data: st.DataObject
+) -> None:
+    garbage = data.draw(st.dictionaries(st.sampled_from([*declared.model_fields, "x"]), ANY_JSON) | ANY_JSON)
+    if isinstance(garbage, dict) and data.draw(st.booleans()):
+        garbage = data.draw(fields(declared)) | garbage
+    try:
+        message = declared.received(garbage)
+    except ValidationError:
+        return
+    assert through_the_wire(message) == message
 
 
 @every_message

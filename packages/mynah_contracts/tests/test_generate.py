@@ -203,6 +203,23 @@ def test_people_find_every_message_on_the_page_of_topics(page: str, declared: ty
     assert ("```sh" in section) is (contract.kind is Kind.COMMAND)
 
 
+@pytest.mark.req("S05")
+@pytest.mark.parametrize("role", Role)
+def test_the_page_says_what_a_role_may_do(page: str, role: Role) -> None:
+    (row,) = re.findall(rf"^\| {role.value} \| (.*?) \| (.*?) \|$", page, re.MULTILINE)
+    sent, heard = (set(re.findall(r"\[`(.*?)`\]", cell)) for cell in row)
+    assert sent == {
+        declared.contract.topic or declared.contract.name
+        for declared in CATALOGUE.values()
+        if role in declared.contract.by
+    }
+    assert heard >= {
+        declared.contract.topic or declared.contract.name
+        for declared in CATALOGUE.values()
+        if role in (*declared.contract.to, *declared.contract.overheard_by)
+    }
+
+
 @pytest.mark.parametrize("name", [name for name in CATALOGUE if CATALOGUE[name].contract.kind is Kind.COMMAND])
 def test_the_command_line_of_the_page_is_understood(page: str, name: str) -> None:
     contract = CATALOGUE[name].contract

@@ -1,0 +1,7 @@
+"""Runs the satellite."""
+
+from mynah_bus import run
+from satellite.worker import build
+
+if __name__ == "__main__":
+    run(build)

@@ -1,0 +1,138 @@
+"""Hears what is said at a satellite, and has it put into words."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from mynah_audio.pcm import Samples, level, to_bytes
+from mynah_audio.spectrum import levels
+from mynah_bus import Bus, ModelThread, RequestFailed, conversation, new_id
+from mynah_contracts import AudioLevels, PartialTranscript, Transcribe, TranscribePart, Transcript, WakeEvent
+from satellite.listener import Event, Listener, NothingHeard, Partial, SpeechStarted, Utterance, WakeHeard
+from satellite.sources import Source
+
+log = logging.getLogger(__name__)
+
+TRANSCRIBED_WITHIN: Final = 20.0
+PARTIAL_WITHIN: Final = 1.0
+LEVELS_EVERY: Final = 4
+"""Frames between two pictures of the spectrum: 12.5 a second."""
+
+
+class Ears:
+    """The microphone's side of a satellite; `begun` is called when a turn begins, before anybody hears of it."""
+
+    def __init__(  # what it hears with, and how
+        self,
+        bus: Bus,
+        name: str,
+        source: Source,
+        listener: Callable[[], Listener],
+        *,
+        push_to_talk: bool,
+        watched: bool,
+        begun: Callable[[str], None],
+    ) -> None:
+        self._bus = bus
+        self._name = name
+        self._source = source
+        self._make_listener = listener
+        self._push_to_talk = push_to_talk
+        self._watched = watched
+        self._begun = begun
+        self._turn: str | None = None
+        self._muted = False
+        self._partial: asyncio.Task[None] | None = None
+        self._thread = ModelThread("ears")
+        self.nothing_heard = asyncio.Event()
+
+    def mute(self, *, muted: bool) -> None:
+        """Close or open the microphone."""
+        self._muted = muted
+
+    def stand_down(self) -> None:
+        """Forget what is being said: another satellite answers."""
+        self._turn = None
+
+    async def listen(self) -> None:
+        """Hear to the end of the source."""
+        async with self._thread, asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            self._listener = await self._thread(self._make_listener)
+            await self._bus.ready()
+            if self._push_to_talk:
+                self._begin("push_to_talk")
+            number = 0
+            async for frame in self._source:
+                if self._muted:
+                    continue
+                if self._watched and number % LEVELS_EVERY == 0:
+                    self._show(frame)
+                number += 1
+                for event in await self._thread(self._listener.push, frame):
+                    self._heard(event)
+            for event in await self._thread(self._listener.finish):
+                self._heard(event)
+
+    def _heard(self, event: Event) -> None:
+        match event:
+            case WakeHeard():
+                self._begin(event.phrase, event.confidence, event.energy)
+            case SpeechStarted() if self._turn is None:
+                self._begin("speech")
+            case Partial() if self._watched and (self._partial is None or self._partial.done()):
+                self._partial = self._tasks.create_task(self._ask_part(event), name="partial")
+            case Utterance() if self._turn is not None:
+                turn, self._turn = self._turn, None
+                self._tasks.create_task(self._ask(turn, event.samples), name="transcribe")
+            case NothingHeard():
+                self._tell("timeout", self._turn)
+                self._turn = None
+                self.nothing_heard.set()
+
+    def _begin(self, cause: str, confidence: float = 1.0, energy: float = -120.0) -> None:
+        self._turn = new_id()
+        self._begun(self._turn)
+        self._tell("wake", self._turn, cause, confidence, energy)
+
+    async def _ask(self, turn: str, samples: Samples) -> None:
+        """Have an utterance put into words; the worker tells everybody what was said."""
+        self._tell("heard", turn, energy=level(samples))
+        try:
+            with conversation(turn=turn, session=self._name):
+                await self._bus.request(
+                    Transcribe(audio=to_bytes(samples), satellite=self._name), Transcript, timeout=TRANSCRIBED_WITHIN
+                )
+        except RequestFailed as error:
+            log.warning("What was said could not be put into words: %s", error)
+            self._tell("error", turn, str(error))
+
+    async def _ask_part(self, partial: Partial) -> None:
+        try:
+            with conversation(turn=self._turn, session=self._name):
+                part = await self._bus.request(
+                    TranscribePart(audio=to_bytes(partial.samples), seq=partial.seq, satellite=self._name),
+                    PartialTranscript,
+                    timeout=PARTIAL_WITHIN,
+                )
+        except RequestFailed as error:
+            log.debug("No partial transcript: %s", error)
+        else:
+            if part.complete:
+                self._listener.complete(partial.seq)
+
+    def _show(self, frame: Samples) -> None:
+        heights = np.clip(levels(frame), 0.0, 1.0)
+        self._bus.publish(AudioLevels(satellite=self._name, fft=[round(float(height), 3) for height in heights]))
+
+    def _tell(
+        self, kind: str, turn: str | None, cause: str = "", confidence: float = 1.0, energy: float = -120.0
+    ) -> None:
+        event = WakeEvent.received(
+            {"type": kind, "satellite": self._name, "cause": cause, "confidence": confidence, "energy": energy}
+        )
+        with conversation(turn=turn, session=self._name):
+            self._bus.publish(event)

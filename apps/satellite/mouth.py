@@ -1,0 +1,140 @@
+"""Plays what is said to a satellite, in order, and tells what was heard."""
+
+import asyncio
+import logging
+from typing import Final
+
+from mynah_audio.pcm import Samples, from_bytes
+from mynah_audio.resample import resample
+from mynah_bus import Bus, conversation, current
+from mynah_contracts import PlaybackStatus, Speech
+from satellite.playlist import Piece, Playlist, Verdict
+from satellite.sinks import Sink
+
+log = logging.getLogger(__name__)
+
+MISSING_FOR_S: Final = 20.0
+"""How long it waits for the next piece of a turn before it gives that turn up."""
+
+
+class Mouth:
+    """The loudspeaker's side of a satellite."""
+
+    def __init__(self, bus: Bus, name: str, sink: Sink) -> None:
+        self._bus = bus
+        self._name = name
+        self._sink = sink
+        self._playlist = Playlist()
+        self._arrived = asyncio.Event()
+        self._n: int | None = None
+        """The sentence that sounds now."""
+        self._began = 0
+        self.silent = asyncio.Event()
+        """Set while nothing is being played or awaited."""
+        self.silent.set()
+
+    @property
+    def turn(self) -> str | None:
+        """The turn that is being spoken."""
+        return self._playlist.turn
+
+    def add(self, speech: Speech) -> None:
+        """Play a piece when it is its turn."""
+        turn = current().turn or current().message_id
+        piece = Piece(turn, speech.n, speech.seq, from_bytes(speech.audio), last=speech.last, rate=speech.sample_rate)
+        verdict = self._playlist.add(piece)
+        if verdict is Verdict.FULL:
+            log.warning("No room for what turn %s says", turn)
+        if speech.sentences:
+            self._playlist.announce(turn, speech.sentences)
+        self._wake()
+
+    def announce(self, turn: str, sentences: int) -> None:
+        """A turn has so many sentences."""
+        self._playlist.announce(turn, sentences)
+        self._wake()
+
+    def pause(self, reason: str = "") -> None:
+        """Hold the sound."""
+        if self._n is not None:
+            self._sink.pause()
+            self._tell("paused", reason)
+
+    def resume(self, reason: str = "") -> None:
+        """Go on from the beginning of the sentence that was held."""
+        if self._n is not None:
+            self._playlist.rewind()
+            self._sink.resume()
+            self._tell("resumed", reason)
+
+    def stop(self, reason: str = "") -> None:
+        """Cut the sound, and drop the turn that it belongs to."""
+        turn = self._playlist.turn
+        if turn is not None:
+            if self._n is not None:
+                self._tell("stopped", reason)
+            self._n = None
+            self._playlist.drop(turn)
+            self._sink.stop()
+            self._wake()
+
+    async def play(self) -> None:
+        """Play what comes, as long as the satellite lives."""
+        while True:
+            self._arrived.clear()
+            piece = self._playlist.take()
+            if piece is not None:
+                await self._sound(piece)
+            elif self._playlist.is_complete:
+                self._drop_head()
+            else:
+                self._rest()
+                await self._await_more()
+
+    async def _sound(self, piece: Piece) -> None:
+        if self._n != piece.n:
+            self._n, self._began = piece.n, self._sink.position
+            self._tell("speaking_start", turn=piece.turn)
+        samples: Samples = piece.samples
+        if piece.rate != self._sink.rate:
+            samples = await asyncio.to_thread(resample, samples, piece.rate, self._sink.rate)
+        played = await self._sink.play(samples)
+        if played == len(samples) and piece.last and self._n == piece.n and self._playlist.turn == piece.turn:
+            self._tell("speaking_end", turn=piece.turn)
+            self._n = None
+
+    async def _await_more(self) -> None:
+        try:
+            async with asyncio.timeout(None if self._playlist.turn is None else MISSING_FOR_S):
+                await self._arrived.wait()
+        except TimeoutError:
+            log.warning("Turn %s stopped in the middle; its next piece did not come", self._playlist.turn)
+            self._drop_head()
+
+    def _drop_head(self) -> None:
+        if self._playlist.turn is not None:
+            self._playlist.drop(self._playlist.turn)
+        self._n = None
+        self._rest()
+
+    def _rest(self) -> None:
+        if self._playlist.turn is None:
+            self.silent.set()
+
+    def _wake(self) -> None:
+        if self._playlist.turn is not None:
+            self.silent.clear()
+        self._arrived.set()
+
+    def _tell(self, event: str, reason: str = "", turn: str | None = None) -> None:
+        status = PlaybackStatus.received(
+            {
+                "event": event,
+                "satellite": self._name,
+                "n": self._n or 0,
+                "heard_ms": 1e3 * (self._sink.position - self._began) / self._sink.rate,
+                "reason": reason,
+            }
+        )
+        with conversation(turn=turn or self._playlist.turn):
+            self._bus.publish(status)
