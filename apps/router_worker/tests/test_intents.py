@@ -225,7 +225,8 @@ def test_what_opens_a_door_or_loses_something_is_risky(recogniser: Recogniser, t
 
 
 def test_a_command_without_an_area_means_the_area_of_the_satellite(recogniser: Recogniser) -> None:
-    assert recogniser.recognise("next track", area="office").text("area") == "office"
+    for text in ("next track", "turn on the lights", "turn all the lights off in here", "what's the temperature"):
+        assert recogniser.recognise(text, area="office").text("area") == "office"
 
 
 def test_a_home_has_its_own_names() -> None:

@@ -90,6 +90,7 @@ def test_a_sentence_that_is_just_as_long_as_may_be_is_not_cut() -> None:
 
 def test_a_sentence_without_spaces_is_cut_at_the_hard_limit() -> None:
     assert [len(sentence) for sentence in split("x" * 5000)] == [2000, 2000, 1000]
+    assert [len(sentence) for sentence in split("x" * 3000 + " y")] == [2000, 1000, 1]
 
 
 def test_a_sentence_before_a_very_long_one_is_not_held_back() -> None:
