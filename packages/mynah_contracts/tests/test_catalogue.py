@@ -14,7 +14,7 @@ from mynah_contracts import CATALOGUE, Command, Envelope, Frame, Kind, Message, 
 from mynah_contracts.tests.leaves import leaves, minimal, models, planted
 from mynah_contracts.tests.strategies import ANY_JSON, fields, messages
 
-repeatedly = settings(max_examples=40, deadline=None, derandomize=True)
+repeatedly = settings(max_examples=25, deadline=None, derandomize=True)
 once = settings(max_examples=3, deadline=None, derandomize=True)
 every_message = pytest.mark.parametrize("declared", CATALOGUE.values(), ids=CATALOGUE)
 
