@@ -1,5 +1,6 @@
 """What the committed mosquitto.conf promises."""
 
+import json
 import statistics
 import time
 from contextlib import AbstractAsyncContextManager
@@ -9,7 +10,7 @@ import pytest
 
 from mynah_contracts import Role, Say, Transcribe, Vocabulary
 from mynah_contracts.generate.rights import dynamic_security
-from mynah_contracts.tests.brokers import CONF, Broker, mosquitto, needs_mosquitto
+from mynah_contracts.tests.brokers import CONF, Broker, Probe, mosquitto, needs_mosquitto
 
 pytestmark = needs_mosquitto
 
@@ -81,3 +82,12 @@ async def test_retained_state_survives_the_broker(tmp_path: Path) -> None:
         await late.subscribe(VOCABULARY)
         await late.arrived(VOCABULARY)
         assert [delivery.payload for delivery in late.received] == [b"every sentence"]
+
+
+async def test_the_committed_rights_open_to_nobody(tmp_path: Path) -> None:
+    rights = json.loads((CONF.parent / "rights.json").read_text())
+    async with mosquitto(tmp_path, rights, {}) as broker:
+        for role in Role:
+            with pytest.raises(ConnectionRefusedError):
+                async with Probe.connected(broker.port, role.value, ""):
+                    pass
