@@ -1,9 +1,6 @@
 """Starts the command line."""
 
-
-def main() -> None:
-    """Run the command line."""
-
+from mynah.cli import main
 
 if __name__ == "__main__":
     main()

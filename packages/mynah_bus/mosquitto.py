@@ -14,6 +14,7 @@ from typing import Final, Self
 
 import orjson
 
+from mynah_bus.child import die_with_parent
 from mynah_bus.errors import MynahError
 from mynah_bus.settings import CREDENTIALS
 from mynah_contracts import Role
@@ -39,6 +40,11 @@ class BrokerFailed(MynahError):
     """The broker could not be started."""
 
     code = "broker"
+
+
+def program() -> str | None:
+    """Where mosquitto is installed; Debian puts it where a user's PATH does not look."""
+    return shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
 def passwords(home: Path) -> dict[Role, str]:
@@ -125,12 +131,18 @@ class Mosquitto:
         return await self._process.wait()
 
     async def _start(self) -> None:
-        program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-        if program is None:
+        executable = program()
+        if executable is None:
             raise BrokerFailed("mosquitto is not installed: apt install mosquitto, or give MYNAH_BROKER_URL.")
         configuration = self._configure()
         self._process = await asyncio.create_subprocess_exec(
-            program, "-c", str(configuration), stderr=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL
+            executable,
+            "-c",
+            str(configuration),
+            stdin=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
         )
         listening: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._log = asyncio.create_task(self._read_log(self._process, listening), name="mosquitto-log")

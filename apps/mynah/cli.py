@@ -1,0 +1,224 @@
+"""The command line."""
+
+import asyncio
+import json
+import os
+import shlex
+import sys
+from collections.abc import Coroutine
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+
+from mynah.errors import CommandFailed
+from mynah.fleet import MODULES
+from mynah_bus import BusSettings, MynahError, logs
+from mynah_bus.mosquitto import passwords
+from mynah_bus.mqtt import Address
+from mynah_contracts import CATALOGUE, Role
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    help="A voice assistant that runs as a fleet of small workers over an MQTT broker.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+broker_app = typer.Typer(help="The broker: who may do what.", no_args_is_help=True)
+app.add_typer(broker_app, name="broker")
+console = Console(highlight=False, soft_wrap=True)
+
+EXPECTED = (MynahError, ConnectionError, TimeoutError, ValueError)
+"""What is the user's to know, not ours to mend."""
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Worker = StrEnum("Worker", {role.name: role.value for role in MODULES})
+User = StrEnum("User", {role.name: role.value for role in Role})
+
+
+@app.command()
+def up(
+    scale: Annotated[list[str] | None, typer.Option(help="More workers of a role, such as stt=2.")] = None,
+) -> None:
+    """Run a broker and every worker on this machine, until Ctrl-C."""
+    from mynah.up import up as run_up  # noqa: PLC0415  # a command loads what it needs
+
+    counts = dict.fromkeys(MODULES, 1)
+    for wanted in scale or ():
+        name, _, number = wanted.partition("=")
+        if name not in {role.value for role in MODULES} or not number.isdigit():
+            raise typer.BadParameter(f"{wanted!r} is not like stt=2; there are {', '.join(MODULES)}")
+        counts[Role(name)] = int(number)
+    _run(run_up(_settings(), counts))
+
+
+@app.command()
+def run(role: Annotated[Worker, typer.Argument(help="Which worker.")]) -> None:
+    """Run one worker against any broker."""
+    os.execv(sys.executable, [sys.executable, "-m", MODULES[Role(role.value)]])  # noqa: S606  # our own module
+
+
+@app.command()
+def ask(
+    text: Annotated[str, typer.Argument(help="What you want to know.")],
+    user: Annotated[str, typer.Option(help="Whose memories may be used.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Ask the assistant in writing."""
+    from mynah import talk  # noqa: PLC0415
+
+    answer = _run(talk.ask(_settings(), text, user))
+    _show(answer, as_json, answer["reply"])
+
+
+@app.command()
+def turn(
+    question: Annotated[Path, typer.Argument(help="A recording of a question, WAV.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where the spoken answer goes, WAV.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask with a recording, get a recording."""
+    from mynah import talk  # noqa: PLC0415
+
+    ended = _run(talk.turn(_settings(), question, output))
+    steps = ", ".join(f"{step['name']} {step['ms']:.0f}" for step in ended["steps"])
+    _show(ended, as_json, f"▶ {ended['transcript']}\n◀ {ended['reply']}\n  {ended['total_ms']:.0f} ms: {steps}")
+
+
+@app.command()
+def transcribe(
+    recording: Annotated[Path, typer.Argument(help="A WAV file of any rate, up to two minutes.")],
+    language: Annotated[str | None, typer.Option(help="Such as en.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a recording into words."""
+    from mynah import talk  # noqa: PLC0415
+
+    heard = _run(talk.transcribe(_settings(), recording, language))
+    _show(heard, as_json, heard["text"] or "(nothing that could be understood)")
+
+
+@app.command()
+def say(
+    text: Annotated[str, typer.Argument(help="What is to be spoken.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="A WAV file; else it is spoken.")] = None,
+    voice: Annotated[str | None, typer.Option(help="Such as en-us or de.")] = None,
+    satellite: Annotated[str, typer.Option(help="Where it is spoken.")] = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Speak a text, into a file or at a satellite."""
+    from mynah import talk  # noqa: PLC0415
+
+    said = _run(talk.say(_settings(), text, output, voice, satellite))
+    _show(said, as_json, f"{said['seconds']:.1f} s of speech in {output or satellite}")
+
+
+@app.command()
+def listen(
+    raw: Annotated[bool, typer.Option("--raw", help="Every message, as it is.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Follow what is said and done, live."""
+    from mynah import watch  # noqa: PLC0415
+
+    _run(watch.listen(_settings(), raw=raw, as_json=as_json))
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Show every worker and how it is."""
+    from mynah import watch  # noqa: PLC0415
+
+    workers = _run(watch.status(_settings()))
+    if as_json:
+        _show({"workers": workers}, True, "")
+    else:
+        console.print(watch.status_table(workers))
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what is wrong on this machine, and what to do about it."""
+    from mynah.doctor import examine  # noqa: PLC0415
+
+    findings = _run(examine(_settings()))
+    if as_json:
+        _show({"findings": [asdict(finding) for finding in findings]}, True, "")
+    else:
+        for finding in findings:
+            fine = f"[green]✓[/] {finding.what}"
+            console.print(fine if finding.ok else f"[red]✗ {finding.what}.[/] {finding.remedy}")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def contracts(as_json: AsJson = False) -> None:
+    """List every message: its topic, who sends it and who hears it."""
+    declared = [kind.contract for kind in CATALOGUE.values() if kind.contract.topic]
+    if as_json:
+        rows = [{"topic": c.topic, "kind": c.kind.value, "by": list(c.by), "to": list(c.to)} for c in declared]
+        _show({"messages": rows}, True, "")
+        return
+    for contract in sorted(declared, key=lambda contract: contract.topic or ""):
+        who = f"{', '.join(contract.by)} → {', '.join(contract.to)}"
+        console.print(f"{contract.topic:<28} {contract.kind.value:<8} {who}")
+
+
+@broker_app.command()
+def args(user: Annotated[User, typer.Argument(help="As whom to connect.")] = User.GUEST) -> None:  # type: ignore[attr-defined]
+    """Print the -h -p -u -P for mosquitto's tools."""
+    settings = _settings()
+    address = Address.parse(settings.broker_url)
+    username, password = settings.credentials(Role(user.value))
+    options = ["-h", address.host, "-p", str(address.port)]
+    if username is None:
+        raise _failure(CommandFailed(f"There are no passwords in {settings.home} yet; `mynah up` makes them."))
+    console.out(shlex.join([*options, "-u", username, "-P", password or ""]), highlight=False)
+
+
+@broker_app.command()
+def init() -> None:
+    """Make the passwords of every role, where there are none yet."""
+    settings = _settings()
+    passwords(settings.home)
+    console.print(f"The passwords are in {settings.home}.")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _settings() -> BusSettings:
+    settings = BusSettings()
+    logs.set_up("DEBUG" if settings.log_level == "DEBUG" else "ERROR", settings.log_format)
+    return settings
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command; its failure is one sentence on standard error, and exit code 1."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except (*EXPECTED, BaseExceptionGroup) as error:
+        first: BaseException = error
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        if not isinstance(first, EXPECTED):
+            raise
+        raise _failure(first) from None
+
+
+def _failure(error: BaseException) -> typer.Exit:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]mynah:[/] {error}")
+    return typer.Exit(1)
+
+
+def _show(what: dict[str, Any], as_json: bool, words: str) -> None:  # noqa: FBT001  # an option's value
+    console.out(json.dumps(what, ensure_ascii=False) if as_json else words, highlight=False)

