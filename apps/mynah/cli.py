@@ -7,7 +7,6 @@ import shlex
 import sys
 from collections.abc import Coroutine
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -36,8 +35,6 @@ EXPECTED = (MynahError, ConnectionError, TimeoutError, ValueError)
 """What is the user's to know, not ours to mend."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Worker = StrEnum("Worker", {role.name: role.value for role in MODULES})
-User = StrEnum("User", {role.name: role.value for role in Role})
 
 
 @app.command()
@@ -57,9 +54,11 @@ def up(
 
 
 @app.command()
-def run(role: Annotated[Worker, typer.Argument(help="Which worker.")]) -> None:
+def run(role: Annotated[Role, typer.Argument(help="Which worker.")]) -> None:
     """Run one worker against any broker."""
-    os.execv(sys.executable, [sys.executable, "-m", MODULES[Role(role.value)]])  # noqa: S606  # our own module
+    if role not in MODULES:
+        raise typer.BadParameter(f"{role.value} is no worker; there are {', '.join(MODULES)}")
+    os.execv(sys.executable, [sys.executable, "-m", MODULES[role]])  # noqa: S606  # our own module
 
 
 @app.command()
@@ -170,11 +169,11 @@ def contracts(as_json: AsJson = False) -> None:
 
 
 @broker_app.command()
-def args(user: Annotated[User, typer.Argument(help="As whom to connect.")] = User.GUEST) -> None:  # type: ignore[attr-defined]
+def args(user: Annotated[Role, typer.Argument(help="As whom to connect.")] = Role.GUEST) -> None:
     """Print the -h -p -u -P for mosquitto's tools."""
     settings = _settings()
     address = Address.parse(settings.broker_url)
-    username, password = settings.credentials(Role(user.value))
+    username, password = settings.credentials(user)
     options = ["-h", address.host, "-p", str(address.port)]
     if username is None:
         raise _failure(CommandFailed(f"There are no passwords in {settings.home} yet; `mynah up` makes them."))

@@ -77,6 +77,7 @@ class Worker:
             background += [tasks.create_task(self._produce(each), name=each.name) for each in self.producers]
             stack.callback(_cancel, background)
             stack.callback(self.say, "down", "Stopped.")
+            self.probe.reset()  # what opening the parts took is over
             self.say("up")
             await self.bus.ready()
             self._stack = stack.pop_all()
