@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Self
 
+from mynah_resilience import OneThread
 from mynah_tasks.executors.errors import DeadlineExceeded, ExecutorsClosed
 from mynah_tasks.executors.kinds import ExecutorKind
 from mynah_tasks.executors.memory import MemoryGate
@@ -57,6 +58,8 @@ class Executors:
 
     async def __aenter__(self) -> Self:
         self._make_pools()
+        self._thread = OneThread("the executors")
+        self._thread.check()
         self._open = True
         return self
 
@@ -83,9 +86,11 @@ class Executors:
         Raises:
             DeadlineExceeded: it took longer.
             ExecutorError: see the tree in `errors`.
+            WrongThread: this is not the thread in which they were opened.
         """
         if not self._open:
             raise ExecutorsClosed("the executors are not open")
+        self._thread.check()
         async with AsyncExitStack() as held:
             if memory_heavy:
                 await held.enter_async_context(self._memory.admit())

@@ -5,6 +5,7 @@ from mynah_tasks.facades.jobs import JobManager, get_job_manager
 from mynah_tasks.facades.processor import AdvancedAsyncProcessor, TaskManager, create_processor
 from mynah_tasks.facades.queue import AsyncTaskQueue
 from mynah_tasks.facades.recognition import Ears
+from mynah_tasks.facades.task_queue import TaskQueue
 from mynah_tasks.facades.voice import EnhancedVoiceEngine
 from mynah_tasks.facades.voice_cache import VoiceCache
 from mynah_tasks.facades.voice_queue import AsyncVoiceQueue
@@ -19,6 +20,7 @@ __all__ = [
     "EnhancedVoiceEngine",
     "JobManager",
     "TaskManager",
+    "TaskQueue",
     "VoiceCache",
     "VoiceTask",
     "WorkFailed",

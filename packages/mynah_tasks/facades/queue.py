@@ -20,7 +20,7 @@ class AsyncTaskQueue(Facade):
 
     def __init__(
         self,
-        handler: Callable[[Any], Any],
+        handler: Callable[[Any], Any] | None = None,
         *,
         max_workers: int = GATEWAY.workers,
         queue_size: int = GATEWAY.capacity,
@@ -28,6 +28,11 @@ class AsyncTaskQueue(Facade):
         events: Any = None,
     ) -> None:
         super().__init__(TaskEngine(store, max_workers=max_workers, queue_size=queue_size, events=events))
+        if handler:
+            self.handle_with(handler)
+
+    def handle_with(self, handler: Callable[[Any], Any]) -> None:
+        """Have messages handled by it from now on; without a handler they are refused."""
         self.engine.register_processor(MESSAGE, handler)
 
     async def enqueue(

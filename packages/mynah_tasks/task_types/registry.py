@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from mynah_tasks.executors import ExecutorKind
 from mynah_tasks.task import Priority, Task
 from mynah_tasks.task_types import analytics, audio, emotion, image, text
 from mynah_tasks.task_types.custom import CustomTasks
@@ -43,6 +44,12 @@ class Profile:
     cpu_intensive: bool = False
     io_bound: bool = False
 
+    @property
+    def kind(self) -> ExecutorKind | None:
+        """Where its processor belongs; None leaves it to each task's hints."""
+        kind = ExecutorKind.for_hints(cpu_intensive=self.cpu_intensive, io_bound=self.io_bound)
+        return None if kind is ExecutorKind.INLINE else kind
+
 
 PROFILES: Mapping[TaskType, Profile] = {
     TaskType.AUDIO_TRANSCRIPTION: Profile(AudioTranscription, timeout=30),
@@ -74,14 +81,16 @@ class Services:
 class Registrar(Protocol):
     """Whoever takes processors: an engine."""
 
-    def register_processor(self, task_type: str, processor: Callable[[Any], Any], /) -> None:
-        """Work on this type with it from now on."""
+    def register_processor(
+        self, task_type: str, processor: Callable[[Any], Any], /, *, kind: ExecutorKind | None = None
+    ) -> None:
+        """Work on this type with it from now on, where `kind` or else a task's hints say."""
 
 
 def register_all(engine: Registrar, services: Services | None = None) -> None:
     """Teach an engine all eleven types; each can be replaced afterwards."""
     for task_type, processor in processors(services or Services()).items():
-        engine.register_processor(task_type, processor)
+        engine.register_processor(task_type, processor, kind=PROFILES[task_type].kind)
 
 
 def processors(services: Services) -> dict[TaskType, Callable[[Any], Any]]:

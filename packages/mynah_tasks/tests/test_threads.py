@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from mynah_resilience import WrongThread
 from mynah_tasks.executors import AllThreadsHung, DeadlineExceeded, ExecutorKind, Executors, ExecutorsClosed
 from mynah_tasks.tests import deeds
 
@@ -219,6 +220,14 @@ async def test_closed_executors_refuse_work():
         pass
     with pytest.raises(ExecutorsClosed):
         await executors.run(INLINE, deeds.echo, None, timeout=60)
+
+
+@pytest.mark.req("CON-06")
+async def test_executors_belong_to_the_thread_that_opened_them():
+    async with Executors() as executors:
+        work = executors.run(INLINE, deeds.echo, None, timeout=60)
+        with pytest.raises(WrongThread, match="the executors belongs to 'MainThread'"):
+            await asyncio.to_thread(asyncio.run, work)
 
 
 async def test_closed_executors_can_be_opened_again():
