@@ -374,7 +374,10 @@ class Bus:
                 context=context,
             )
         log.info("Refused a message on %s: %s", packet.topic, error)
-        self._out.publish(encode(failed, topic=f"{self._prefix}{failed.topic}", source=self.source, context=context))
+        if self.role in Failed.contract.by:
+            self._out.publish(
+                encode(failed, topic=f"{self._prefix}{failed.topic}", source=self.source, context=context)
+            )
 
     def may_reply(self, reply_to: str) -> bool:
         """Whether a reply topic lies where replies belong: our rights are nobody's tool."""

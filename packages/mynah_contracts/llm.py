@@ -2,16 +2,14 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from mynah_contracts.message import Command, Event, Stream
+from mynah_contracts.message import Command, Event, Part, Stream
 from mynah_contracts.roles import Role
 
 
-class ChatMessage(BaseModel):
+class ChatMessage(Part):
     """One thing said in a conversation."""
-
-    model_config = ConfigDict(frozen=True)
 
     role: Literal["user", "assistant"]
     content: str

@@ -2,19 +2,17 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from mynah_contracts.message import Command, Event, State
+from mynah_contracts.message import Command, Event, Part, State
 from mynah_contracts.roles import Role
 
 Strategy = Literal["hybrid", "recent", "similarity"]
 Trait = Annotated[int, Field(ge=0, le=100)]
 
 
-class Remembered(BaseModel):
+class Remembered(Part):
     """One thing that is remembered."""
-
-    model_config = ConfigDict(frozen=True)
 
     text: str
     score: float | None = Field(default=None, ge=0, le=1)

@@ -70,10 +70,14 @@ def _roles(roles: Role | Iterable[Role]) -> tuple[Role, ...]:
     return (roles,) if isinstance(roles, Role) else tuple(roles)
 
 
-class Message(BaseModel):
-    """A payload; unknown fields are forbidden when made and ignored when received."""
+class Part(BaseModel):
+    """Something inside a payload; unknown fields are forbidden when made and ignored when received."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Message(Part):
+    """A payload."""
 
     contract: ClassVar[Contract]
     kind: ClassVar[Kind]

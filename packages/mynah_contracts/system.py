@@ -34,7 +34,7 @@ class Health(State, topic="system/health/{service}/{instance}", by=WORKERS, to=t
     counters: dict[str, int] = Field(default_factory=dict)
 
 
-class Failed(Event, topic="system/error", by=tuple(Role), to=(Role.ROUTER, Role.SATELLITE)):
+class Failed(Event, topic="system/error", by=WORKERS, to=(Role.ROUTER, Role.SATELLITE)):
     """Something went wrong: the answer to a request, or a report of its own."""
 
     code: str

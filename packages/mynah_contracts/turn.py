@@ -2,18 +2,16 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from mynah_contracts.message import Command, Event
+from mynah_contracts.message import Command, Event, Part
 from mynah_contracts.roles import Role
 
 Phase = Literal["listening", "transcribing", "thinking", "speaking", "done", "cancelled", "failed"]
 
 
-class Step(BaseModel):
+class Step(Part):
     """A stretch of a turn; the steps of a turn add up to its total."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     ms: float = Field(ge=0)

@@ -12,8 +12,8 @@ class WakeEvent(Event, topic="wake/event", by=Role.SATELLITE, to=(Role.ROUTER, R
     """A satellite was woken, interrupted, or gave up; its turn travels in the envelope."""
 
     type: Literal["wake", "heard", "interrupt", "timeout", "resume", "cancelled", "error"]
-    """`wake`: a turn begins; `heard`: its speech has ended; `interrupt`: somebody speaks over the answer, `resume`: they
-    did not mean it; `timeout`: nobody spoke; `cancelled`, `error`: the satellite gave up."""
+    """`wake`: a turn begins; `heard`: its speech has ended; `interrupt`: somebody speaks over the answer; `resume`:
+    they did not mean it; `timeout`: nobody spoke; `cancelled`, `error`: the satellite gave up."""
     satellite: Name
     cause: str = ""
     """The wake word, `push_to_talk`, or what went wrong."""
