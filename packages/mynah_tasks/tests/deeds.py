@@ -22,6 +22,10 @@ async def thread_name_of_a_coroutine(_: Any) -> str:
     return threading.current_thread().name
 
 
+def whereabouts(_: Any) -> list[Any]:
+    return [os.getpid(), threading.current_thread().name]
+
+
 def echo(payload: Any) -> Any:
     return payload
 

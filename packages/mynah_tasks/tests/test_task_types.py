@@ -36,13 +36,17 @@ def test_there_are_eleven_types_and_each_has_a_processor():
     assert set(processors(Services())) == set(PROFILES) == set(TaskType)
 
 
-def test_an_engine_is_taught_all_of_them():
+def test_an_engine_is_taught_all_of_them_and_where_they_run():
     class Engine(dict):
-        register_processor = dict.__setitem__
+        def register_processor(self, task_type, processor, /, *, kind=None):
+            self[task_type] = kind
 
     engine = Engine()
     register_all(engine)
     assert set(engine) == set(TaskType)
+    assert engine["audio_enhancement"] is ExecutorKind.PROCESS
+    assert engine["database_operation"] is ExecutorKind.THREAD
+    assert engine["custom"] is None
 
 
 @pytest.mark.req("ENG-03")
