@@ -54,13 +54,17 @@ class Job:
 
 
 class Dispatcher:
-    """Runs handlers as tasks: so many at once as each allows, so many waiting, the rest refused at once."""
+    """Runs handlers as tasks: so many at once as each allows, so many waiting, the rest refused at once.
+
+    Until `begin` everything waits, so that no handler runs before its part is open.
+    """
 
     def __init__(self, bus: Bus, handlers: Iterable[Handler]) -> None:
         self._bus = bus
         self._tasks: set[asyncio.Task[None]] = set()
         self._open: dict[str, Job] = {}
         self._answered: OrderedDict[str, list[Packet]] = OrderedDict()
+        self._begun = False
         self._stopping = False
         self.desks: dict[type[Message], list[Desk]] = {}
         for handler in handlers:
@@ -89,6 +93,14 @@ class Dispatcher:
             if desks[0].handler.answers
         }
 
+    def begin(self) -> None:
+        """Handle what has come meanwhile, and what comes."""
+        self._begun = True
+        for desks in self.desks.values():
+            for desk in desks:
+                while desk.inbox and desk.working < desk.handler.limits.at_once:
+                    self._start(desk.inbox.take())
+
     async def close(self, grace: float) -> None:
         """Refuse what waits and what still comes; give what runs so many seconds, then cancel it."""
         self._stopping = True
@@ -110,7 +122,7 @@ class Dispatcher:
             job = self._job(desk, received)
             if self._stopping:
                 self._refuse(job, "shutting_down", "The worker is stopping.")
-            elif desk.working < desk.handler.limits.at_once:
+            elif self._begun and desk.working < desk.handler.limits.at_once:
                 self._start(job)
             else:
                 self._wait(job)

@@ -72,6 +72,7 @@ class Worker:
                 if isinstance(part, AbstractAsyncContextManager):
                     await stack.enter_async_context(part)
             stack.push_async_callback(self.dispatcher.close, GRACE)
+            self.dispatcher.begin()
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             background = [tasks.create_task(self._tell_health(), name="health")]
             background += [tasks.create_task(self._produce(each), name=each.name) for each in self.producers]
