@@ -171,7 +171,10 @@ class Characters:
     def _move(self) -> Path:
         copies = (self._path.with_name(f"{self._path.name}.damaged-{number}") for number in itertools.count(1))
         copy = next(copy for copy in copies if not copy.exists())
-        self._path.rename(copy)
+        try:
+            self._path.rename(copy)
+        except OSError as error:
+            raise CharacterError(f"the damaged {self._path} cannot be set aside: {error.strerror}") from error
         return copy
 
 

@@ -119,11 +119,15 @@ class Database:
 def connect(path: Path, patience_s: float) -> sqlite3.Connection:
     """A connection without implicit transactions, for use by one thread at a time."""
     connection = sqlite3.connect(path, timeout=patience_s, isolation_level=None, check_same_thread=False)
-    # A damaged letter must not make its document unreadable.
-    connection.text_factory = lambda data: data.decode(errors="replace")
+    connection.text_factory = lenient
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA secure_delete = ON")
     return connection
+
+
+def lenient(data: bytes) -> str:
+    """The text in some bytes: a damaged letter does not make its document unreadable."""
+    return data.decode(errors="replace")
 
 
 def create(path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from memory_worker.database import APPLICATION, USER_BITS, VERSION, connect, create
+from memory_worker.database import APPLICATION, USER_BITS, VERSION, connect, create, lenient
 from memory_worker.errors import PRIMARY_CODE, MemoryStoreError, StoreDamagedError, explained
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,10 @@ def _readable(copy: Path, query: str) -> Iterator[tuple[Any, ...]]:
     if not copy.exists() or not copy.stat().st_size:
         return
     try:
-        with closing(connect(copy, 0)) as old:
+        with closing(sqlite3.connect(copy)) as old:
+            old.text_factory = lenient
+            # First of all, or nothing is read of a file that was cut off.
+            old.execute("PRAGMA writable_schema = ON")
             yield from old.execute(query)
     except sqlite3.Error as error:
         log.info("Reading %s stopped: %s.", copy.name, error)

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from memory_worker.documents import Entry, Question
-from memory_worker.errors import MemoryStoreError
+from memory_worker.errors import MemoryStoreError, StoreDamagedError
 from memory_worker.store import Store
 
 DOCUMENTS = 300
@@ -125,6 +125,21 @@ def test_what_can_be_read_of_a_damaged_file_is_still_remembered(path):
         assert [found.id for found in store.query(Question("299", user="anna")).documents] == ["m299"]
 
 
+def test_what_is_left_of_a_file_that_was_cut_off_is_still_remembered(path):
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - PAGE)
+    with Store(path) as store:
+        assert DOCUMENTS * 0.8 < store.recovery.rescued == store.count("anna")
+        assert [found.id for found in store.query(Question("number 0", user="anna", top_k=1)).documents] == ["m0"]
+
+
+def test_a_damaged_letter_costs_no_document(path):
+    overwrite(path, path.read_bytes().index(b"tea number 7 "), b"\xff")
+    with Store(path) as store:
+        (found,) = store.query(Question("7", user="anna")).documents
+        assert (found.id, found.text[:12]) == ("m7", "\N{REPLACEMENT CHARACTER}ea number 7")
+
+
 def test_a_damaged_index_is_made_again_and_nothing_is_lost(path):
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DELETE FROM words_data WHERE id > 10")
@@ -149,6 +164,27 @@ def test_a_journal_that_breaks_off_leaves_an_earlier_state(tmp_path, kept):
         count = store.count()
         assert count < 50
         assert len(store.query(Question("tea", top_k=50)).documents) == count
+
+
+@pytest.mark.parametrize("left", [None, b""])
+def test_a_journal_whose_file_is_lost_is_kept_as_it_is(tmp_path, left):
+    journal = garbage(9_000)
+    (tmp_path / "memory.db-wal").write_bytes(journal)
+    if left is not None:
+        (tmp_path / "memory.db").write_bytes(left)
+    with Store(tmp_path / "memory.db") as store:
+        copy = store.recovery.copy
+        assert copy.with_name(f"{copy.name}-wal").read_bytes() == journal
+        assert store.count() == 0
+
+
+def test_damage_while_the_file_is_open_is_an_error_and_not_an_empty_answer(path):
+    with Store(path) as store:
+        overwrite(path, PAGE, garbage(path.stat().st_size - PAGE))
+        with pytest.raises(StoreDamagedError, match="damaged"):
+            store.query(Question("tea", user="anna"))
+    with Store(path) as store:
+        assert store.recovery.copy.exists()
 
 
 def test_a_broken_lock_file_does_no_harm(path):
