@@ -8,19 +8,16 @@ Nothing here waits or sends: the caller reports what happened, says what it is g
 changes nothing but `refused`.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from router_worker.speakable import speakable
+from router_worker.failure import error_sentence
+from router_worker.waterfall import Step, Waterfall
 
 FILLER = "I'm working on it…"
 TOO_LATE = "that took too long"
-_LONGEST_REASON = 120
-_TRACEBACK = re.compile(r"\s*(?:Traceback|\+ Exception Group)")
-_CLASS = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception|Timeout|Interrupt)(?::\s*|$)")
 
 
 class State(StrEnum):
@@ -58,20 +55,6 @@ class Sentence:
 
 
 @dataclass(frozen=True)
-class Step:
-    """A part of a turn's time."""
-
-    name: str
-    us: int
-    """Microseconds."""
-
-    @property
-    def ms(self) -> float:
-        """Milliseconds."""
-        return self.us / 1000
-
-
-@dataclass(frozen=True)
 class Limits:
     """How long a person waits, in seconds."""
 
@@ -104,7 +87,6 @@ class Turn:
         self._clock = clock
         self._limits = limits or Limits()
         self._is_played = is_played
-        self._earlier = tuple(earlier)
         now = self._now()
         self.state = State.LISTENING if typed is None else State.THINKING
         self.transcript = typed
@@ -113,8 +95,7 @@ class Turn:
         """Whether somebody spoke over the answer and it is not yet clear if they meant it."""
         self.refused = 0
         """How many reports came too late, out of order or twice."""
-        self._marks = [(self.state.value, now)]
-        self._ended: int | None = None
+        self._waterfall = Waterfall(self._now, self.state.value, earlier)
         self._asked = now
         self._life = now
         self._sentences: list[Sentence] = []
@@ -126,15 +107,12 @@ class Turn:
     @property
     def steps(self) -> tuple[Step, ...]:
         """Where the time went so far, without gaps: together exactly `total_us`."""
-        ends = [began for _, began in self._marks[1:]] + [self._until()]
-        return self._earlier + tuple(
-            Step(name, end - began) for (name, began), end in zip(self._marks, ends, strict=True)
-        )
+        return self._waterfall.steps
 
     @property
     def total_us(self) -> int:
         """How long the turn took, or has taken so far, in microseconds."""
-        return self._until() - self._marks[0][1] + sum(step.us for step in self._earlier)
+        return self._waterfall.total_us
 
     @property
     def sentences(self) -> tuple[Sentence, ...]:
@@ -164,7 +142,7 @@ class Turn:
     def step(self, name: str) -> None:
         """Begin a step with a name of its own within the state; nothing happens once the turn is over."""
         if not self.state.is_over:
-            self._marks.append((name, self._now()))
+            self._waterfall.begin(name)
 
     def listened(self) -> bool:
         """Speech has ended."""
@@ -309,33 +287,19 @@ class Turn:
 
     def _enter(self, state: State) -> None:
         self.state = state
-        self._marks.append((state.value, self._now()))
+        self._waterfall.begin(state.value)
 
     def _end(self, state: State) -> None:
         self.state = state
         self.is_held = False
-        self._ended = self._now()
+        self._waterfall.end()
 
     def _refuse(self) -> bool:
         self.refused += 1
         return False
 
-    def _until(self) -> int:
-        return self._now() if self._ended is None else self._ended
-
     def _now(self) -> int:
         return self._clock() // 1000
-
-
-def error_sentence(reason: str) -> str:
-    """How a failure is spoken about: one short sentence, whatever the reason looks like."""
-    lines = [line.strip() for line in reason.splitlines() if line.strip()]
-    # Of a traceback, the last line says what happened.
-    said = lines[-1 if _TRACEBACK.match(reason) else 0] if lines else ""
-    short = speakable(_CLASS.sub("", said)).rstrip(".!?:;,… ") or "something went wrong"
-    if len(short) > _LONGEST_REASON:
-        short = _first_words(short, _LONGEST_REASON / len(short)) or short[:_LONGEST_REASON]
-    return f"I encountered an error: {short}."
 
 
 def _first_words(text: str, share: float) -> str:
