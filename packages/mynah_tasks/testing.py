@@ -1,9 +1,13 @@
-"""Time for tests: it stands still until it is moved."""
+"""For tests: time that stands still until it is moved, and work that goes on until it is told to end."""
 
 import asyncio
 import heapq
 import itertools
 from collections.abc import Callable
+from typing import Any
+
+from mynah_tasks.context import current_claim
+from mynah_tasks.stores import Claim
 
 
 class ManualTimer:
@@ -78,3 +82,48 @@ class ManualClock:
     def _move(self, to: float) -> None:
         self._wall += to - self._now
         self._now = to
+
+
+class Act:
+    """An attempt that waits for the test to end it."""
+
+    def __init__(self, payload: Any, claim: Claim) -> None:
+        self.payload = payload
+        self.claim = claim
+        self._end: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def succeed(self, result: Any = None) -> None:
+        """Let the attempt return."""
+        self._end.set_result(result)
+
+    def fail(self, error: BaseException) -> None:
+        """Let the attempt raise."""
+        self._end.set_exception(error)
+
+    @property
+    def was_cancelled(self) -> bool:
+        """Whether the engine stopped it."""
+        return self._end.cancelled()
+
+    async def play(self) -> Any:
+        """The attempt itself."""
+        return await self._end
+
+
+class Puppet:
+    """A processor whose attempts begin and then wait for the test."""
+
+    def __init__(self) -> None:
+        self._begun: asyncio.Queue[Act] = asyncio.Queue()
+        self.acts: list[Act] = []
+
+    async def __call__(self, payload: Any) -> Any:
+        """Begin an attempt."""
+        act = Act(payload, current_claim())
+        self.acts.append(act)
+        self._begun.put_nowait(act)
+        return await act.play()
+
+    async def next(self) -> Act:
+        """The next attempt, once it has begun."""
+        return await self._begun.get()

@@ -21,6 +21,7 @@ class Desk:
         self._waiting: dict[str, list[asyncio.Future[TaskResult]]] = {}
         self._queueing: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._room = 0
+        self._is_open = False
         self._armed_for: float | None = None
         self._timer: Timer | None = None
 
@@ -28,6 +29,10 @@ class Desk:
     def awaited(self) -> list[str]:
         """The ids of the tasks whose outcome somebody waits for."""
         return list(self._waiting)
+
+    def open(self) -> None:
+        """Let people come."""
+        self._is_open = True
 
     def tell(self, changes: Changes, room: int, next_due: float | None) -> None:
         """Pass on what has been written down, how many tasks more may wait, and when the book is due (monotonic)."""
@@ -58,6 +63,7 @@ class Desk:
 
     def expect(self, task_id: str) -> asyncio.Future[TaskResult]:
         """The future outcome of a task; `forget` it in the end."""
+        self._check()
         future: asyncio.Future[TaskResult] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(task_id, []).append(future)
         return future
@@ -74,6 +80,7 @@ class Desk:
 
     async def room(self, count: int) -> None:
         """Wait until so many tasks more may wait, first come, first served."""
+        self._check()
         if self._room >= count and not self._queueing:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -88,11 +95,16 @@ class Desk:
 
     def close(self) -> None:
         """Turn everybody away."""
+        self._is_open = False
         self.arm(None)
         futures = [future for futures in self._waiting.values() for future in futures]
         for future in (*futures, *(future for _, future in self._queueing)):
             if not future.done():
                 future.set_exception(EngineStopped("the store was closed"))
+
+    def _check(self) -> None:
+        if not self._is_open:
+            raise EngineStopped("the store is not open")
 
     def _ring(self) -> None:
         self._timer = self._armed_for = None

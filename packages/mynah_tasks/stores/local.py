@@ -68,7 +68,12 @@ class LocalStore(ABC):
             return []
         asking = Asking(limit, heavy, asyncio.get_running_loop().create_future())
         await self._run(lambda *_: self._ask(asking))
-        return await asking.answer
+        try:
+            return await asking.answer
+        except asyncio.CancelledError:
+            if not asking.answer.cancelled():
+                self._give(Answer(asking, asking.answer.result()))
+            raise
 
     def halt(self) -> None:
         """Hand out no more claims."""

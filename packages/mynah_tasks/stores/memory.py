@@ -35,6 +35,7 @@ class MemoryStore(LocalStore):
         self._is_open, self._is_halted = True, False
         if self._book is None:
             self._book = Book(self._rules, self._shelf)
+        self._desk.open()
         self._post(lambda *_: None)
         return self
 

@@ -256,7 +256,7 @@ end
 
 local function enter(task, spec, open)
   local id, seq = task.id, count('seq')
-  call('HSET', 't:' .. id, 'spec', spec, 'status', 'pending', 'seq', seq, 'priority', task.priority,
+  call('HSET', 't:' .. id, 'id', id, 'spec', spec, 'status', 'pending', 'seq', seq, 'priority', task.priority,
     'heavy', task.heavy and 1 or 0, 'max_retries', task.max_retries, 'work', task.work, 'created_at', text(NOW),
     'attempts', 0, 'crashes', 0, 'token', 0)
   call('ZADD', 'all', seq, id)
@@ -278,16 +278,17 @@ local function enter(task, spec, open)
   end
 end
 
-local function add(tasks, ...)
+-- The first argument tells about the tasks, the others are their specs: a call may have more of them than can be unpacked.
+local function add(arg)
   local ids, names, keys, fresh, specs = {}, {}, {}, {}, {}
-  for number, task in ipairs(cjson.decode(tasks)) do
+  for number, task in ipairs(cjson.decode(arg[1])) do
     local twin = twin_of(task, keys)
     if not twin then
       if names[task.id] or call('EXISTS', 't:' .. task.id) == 1 then
         refuse('duplicate_task', 'there is a task ' .. task.id .. ' already')
       end
       table.insert(fresh, task)
-      specs[task.id] = select(number, ...)
+      specs[task.id] = arg[number + 1]
     end
     names[task.id] = twin or task.id
     table.insert(ids, names[task.id])
@@ -322,10 +323,11 @@ local function take(queue, member)
   call('ZADD', 'leases', text(NOW + RULES.lease), id)
   call('SADD', 'mine:' .. OWNER, id)
   local spec, attempts, token, ready_at = unpack(fields(id, 'spec', 'attempts', 'token', 'ready_at'))
-  return { spec, attempts, token, text(NOW - ready_at) }
+  return { id, spec, attempts, token, text(NOW - ready_at) }
 end
 
-local function claim(limit, heavy_fits)
+local function claim(arg)
+  local limit, heavy_fits = unpack(arg)
   if call('HEXISTS', 'alone', OWNER) == 1 then
     return {}
   end
@@ -364,7 +366,8 @@ local function hold(id, token)
   end
 end
 
-local function settle(id, token, status, took, reason, result)
+local function settle(arg)
+  local id, token, status, took, reason, result = unpack(arg)
   local was, held = unpack(fields(id, 'status', 'token'))
   if TERMINAL[was] and held == token then
     return {}
@@ -373,7 +376,8 @@ local function settle(id, token, status, took, reason, result)
   return finish(id, status, reason ~= '' and reason or nil, result, took)
 end
 
-local function retry(id, token, delay, reason)
+local function retry(arg)
+  local id, token, delay, reason = unpack(arg)
   hold(id, token)
   call('HSET', 't:' .. id, 'error', reason, 'crashes', 0)
   step_back(id)
@@ -381,7 +385,8 @@ local function retry(id, token, delay, reason)
   return {}
 end
 
-local function release(id, token)
+local function release(arg)
+  local id, token = unpack(arg)
   hold(id, token)
   call('HINCRBY', 't:' .. id, 'attempts', -1)
   step_back(id)
@@ -389,7 +394,8 @@ local function release(id, token)
   return {}
 end
 
-local function cancel(id, reason)
+local function cancel(arg)
+  local id, reason = unpack(arg)
   local status = field(id, 'status')
   if not status or TERMINAL[status] then
     return {}
@@ -452,11 +458,12 @@ local function bury(id)
   NEWS.changed = true
 end
 
-local function replay(id, task, spec)
+local function replay(arg)
+  local id, task, spec = unpack(arg)
   if not call('ZSCORE', 'dead', id) then
     refuse('unknown_task', 'there is no dead letter ' .. id)
   end
-  local ids = add('[' .. task .. ']', spec)
+  local ids = add({ task, spec })
   bury(id)
   return ids
 end
@@ -490,7 +497,7 @@ end
 local function ended_tasks()
   local all = {}
   for _, id in ipairs(NEWS.ended) do
-    table.insert(all, fields(id, 'spec', 'status', 'result', 'error', 'execution_time', 'created_at', 'completed_at',
+    table.insert(all, fields(id, 'id', 'spec', 'status', 'result', 'error', 'execution_time', 'created_at', 'completed_at',
       'attempts'))
   end
   return all
@@ -521,7 +528,11 @@ local function run(keys, args)
   if answered then
     return cjson.decode(answered)
   end
-  local is_done, result = pcall(STEPS[name], unpack(args, 6))
+  local arg = {}
+  for place = 6, #args do
+    arg[place - 5] = args[place]
+  end
+  local is_done, result = pcall(STEPS[name], arg)
   if not is_done then
     return type(result) == 'table' and result.refused or error(result)
   end
@@ -530,7 +541,7 @@ local function run(keys, args)
   keep_last('dead')
   local counts = { call('ZCARD', 'pending'), call('ZCARD', 'running'), call('ZCARD', 'dead') }
   local due_at = next_due()
-  local answer = { 'ok', text(NOW), due_at, counts, ended, NEWS.revoked, result }
+  local answer = { 'ok', NEWS.changed and '1' or '0', text(NOW), due_at, counts, ended, NEWS.revoked, result }
   if NEWS.changed then
     publish(counts, due_at)
     call('SET', 'op:' .. number, cjson.encode(answer), 'EX', REMEMBER)

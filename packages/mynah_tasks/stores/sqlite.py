@@ -53,6 +53,7 @@ class SqliteStore(LocalStore):
         self._ended = self._loop.create_future()
         self._is_halted = False
         self._writer = Writer("task store", self._work, self._end)
+        self._desk.open()
         try:
             await self._run(lambda *_: None)
         except BaseException:

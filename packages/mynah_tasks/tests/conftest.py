@@ -1,0 +1,64 @@
+"""Stores, engines and time for the tests of the task engine."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from mynah_resilience.retry import RetryPolicy
+from mynah_tasks.engine import TaskEngine
+from mynah_tasks.stores import Store
+from mynah_tasks.stores.memory import MemoryStore
+from mynah_tasks.stores.sqlite import SqliteStore
+from mynah_tasks.testing import ManualClock, Puppet
+
+STORES: dict[str, Callable[[Path], Store]] = {
+    "memory": lambda _: MemoryStore(),
+    "sqlite": lambda folder: SqliteStore(folder / "tasks.db"),
+}
+"""Every store runs every test that asks for the `store` fixture."""
+
+
+@pytest.fixture(params=list(STORES))
+def store(request, tmp_path) -> Store:
+    """A store of each kind, not yet open."""
+    return STORES[request.param](tmp_path)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def puppet() -> Puppet:
+    return Puppet()
+
+
+Start = Callable[..., Awaitable[TaskEngine]]
+
+
+@pytest_asyncio.fixture
+async def start(clock, puppet) -> AsyncIterator[Start]:
+    """Starts engines that know `work` (a puppet), `echo` and `boom`, without jitter; stops them after the test."""
+
+    async def echo(payload):
+        return payload
+
+    async def boom(payload):
+        raise ValueError(payload)
+
+    async with AsyncExitStack() as stack:
+
+        async def run(store: Store | None = None, **options) -> TaskEngine:
+            options = {"clock": clock, "retry": RetryPolicy(jitter=0.0)} | options
+            engine = TaskEngine(store, **options)
+            for name, processor in {"work": puppet, "echo": echo, "boom": boom}.items():
+                engine.register_processor(name, processor)
+            await engine.start()
+            stack.push_async_callback(engine.shutdown, 0)
+            return engine
+
+        yield run
