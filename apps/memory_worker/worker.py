@@ -8,6 +8,7 @@ from typing import Self
 
 from memory_worker.documents import Entry, Limits, Question
 from memory_worker.errors import MemoryStoreError
+from memory_worker.persona import Persons
 from memory_worker.settings import MemorySettings
 from memory_worker.store import Store
 from mynah_bus import Bus, EngineFailed, MynahError, Worker, current, handles, in_thread, new_id
@@ -144,5 +145,6 @@ def build() -> Worker:
     bus = Bus(Role.MEMORY)
     age = settings.age_days * DAY_S if settings.age_days else None
     limits = Limits(documents=settings.documents, age_s=age)
-    path = bus.settings.home / "memory" / "memory.sqlite"
-    return Worker(bus, Memory(path, limits, listens=settings.listen))
+    folder = bus.settings.home / "memory"
+    memory = Memory(folder / "memory.sqlite", limits, listens=settings.listen)
+    return Worker(bus, memory, Persons(folder / "characters.json"))

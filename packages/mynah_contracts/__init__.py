@@ -18,7 +18,7 @@ from mynah_contracts.message import CATALOGUE, Command, Contract, Event, Frame, 
 from mynah_contracts.roles import OBSERVERS, WORKERS, Role
 from mynah_contracts.satellite import SatelliteControl, SatelliteState
 from mynah_contracts.stt import AudioLevels, PartialTranscript, Transcribe, TranscribePart, Transcript, Vocabulary
-from mynah_contracts.system import Accepted, Failed, Happened, Health
+from mynah_contracts.system import Accepted, Failed, Health
 from mynah_contracts.tts import (
     PlaybackControl,
     PlaybackStatus,
@@ -50,7 +50,6 @@ __all__ = [
     "Event",
     "Failed",
     "Frame",
-    "Happened",
     "Health",
     "Kind",
     "LlmCancel",

@@ -56,7 +56,7 @@ class MemoryChanged(Event, topic="memory/changed", by=Role.MEMORY, to=Role.SKILL
 class MemoryStore(
     Command,
     topic="memory/store",
-    by=(Role.ROUTER, Role.LLM, Role.SKILL, Role.GUEST),
+    by=(Role.SKILL, Role.GUEST),
     to=Role.MEMORY,
     reply=MemoryChanged,
 ):
@@ -75,7 +75,7 @@ class MemoryForget(Command, topic="memory/forget", by=(Role.SKILL, Role.GUEST), 
     """None: everything of that user."""
 
 
-class Character(State, topic="system/character/current", by=Role.MEMORY, to=(Role.LLM, Role.ROUTER)):
+class Character(State, topic="system/character/current", by=Role.MEMORY, to=Role.LLM):
     """Who the assistant is."""
 
     name: str
@@ -85,7 +85,7 @@ class Character(State, topic="system/character/current", by=Role.MEMORY, to=(Rol
     voice: str = ""
 
 
-class CharacterResult(Event, topic="character/result", by=Role.MEMORY, to=(Role.LLM, Role.SKILL)):
+class CharacterResult(Event, topic="character/result", by=Role.MEMORY, to=Role.SKILL):
     """The assistant's character, asked for or after a change."""
 
     name: str
@@ -95,14 +95,12 @@ class CharacterResult(Event, topic="character/result", by=Role.MEMORY, to=(Role.
     voice: str = ""
 
 
-class CharacterGet(
-    Command, topic="character/get", by=(Role.LLM, Role.SKILL, Role.GUEST), to=Role.MEMORY, reply=CharacterResult
-):
+class CharacterGet(Command, topic="character/get", by=(Role.SKILL, Role.GUEST), to=Role.MEMORY, reply=CharacterResult):
     """Tell who the assistant is."""
 
 
 class CharacterUpdate(
-    Command, topic="character/update", by=(Role.LLM, Role.SKILL, Role.GUEST), to=Role.MEMORY, reply=CharacterResult
+    Command, topic="character/update", by=(Role.SKILL, Role.GUEST), to=Role.MEMORY, reply=CharacterResult
 ):
     """Change the assistant's character; what is None stays."""
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from mynah_contracts.message import Event, Name, State, Stream
 from mynah_contracts.roles import WORKERS, Role
@@ -34,7 +34,7 @@ class Health(State, topic="system/health/{service}/{instance}", by=WORKERS, to=t
     counters: dict[str, int] = Field(default_factory=dict)
 
 
-class Failed(Event, topic="system/error", by=WORKERS, to=(Role.ROUTER, Role.SATELLITE)):
+class Failed(Event, topic="system/error", by=WORKERS, to=Role.SKILL):
     """Something went wrong: the answer to a request, or a report of its own."""
 
     code: str
@@ -49,10 +49,3 @@ class Failed(Event, topic="system/error", by=WORKERS, to=(Role.ROUTER, Role.SATE
 
 class Accepted(Stream, name="system.accepted", by=WORKERS, to=tuple(Role)):
     """A worker has the request and is working on it; travels on reply topics only."""
-
-
-class Happened(Event, topic="events/{name}", by=WORKERS, to=(Role.SKILL,)):
-    """Something noteworthy inside a worker, such as a circuit breaker that opened."""
-
-    name: Name
-    details: dict[str, JsonValue] = Field(default_factory=dict)

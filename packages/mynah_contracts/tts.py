@@ -84,7 +84,7 @@ class PlaybackStatus(Event, topic="tts/status", by=Role.SATELLITE, to=(Role.ROUT
 
 
 class PlaybackControl(
-    Event, topic="tts/control", by=(Role.ROUTER, Role.SKILL, Role.GUEST), to=(Role.SATELLITE, Role.TTS, Role.ROUTER)
+    Event, topic="tts/control", by=(Role.SKILL, Role.GUEST), to=(Role.SATELLITE, Role.TTS, Role.ROUTER)
 ):
     """Pause, resume or stop what is being spoken, at one satellite or at all."""
 

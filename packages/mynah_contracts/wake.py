@@ -22,7 +22,7 @@ class WakeEvent(Event, topic="wake/event", by=Role.SATELLITE, to=(Role.ROUTER, R
     """Loudness in dBFS: the loudest of several satellites answers."""
 
 
-class MicControl(Event, topic="wake/mic", by=(Role.ROUTER, Role.SKILL, Role.GUEST), to=Role.SATELLITE):
+class MicControl(Event, topic="wake/mic", by=(Role.SKILL, Role.GUEST), to=Role.SATELLITE):
     """Mute or unmute a microphone."""
 
     action: Literal["mute", "unmute"]

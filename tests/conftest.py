@@ -1,0 +1,125 @@
+"""A whole fleet for tests: the real command line, a real broker, every worker as its own process."""
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MYNAH = (sys.executable, "-m", "mynah")
+UP_WITHIN_S = 60.0
+
+
+def free_port() -> int:
+    """A port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class FleetUnderTest:
+    """`mynah up` in a home of its own."""
+
+    home: Path
+    port: int
+    options: tuple[str, ...] = ()
+    lines: list[str] = field(default_factory=list)
+    _process: subprocess.Popen[str] | None = None
+    _up: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For every process that belongs to it."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MYNAH_")}
+        return {**kept, "MYNAH_HOME": str(self.home), "MYNAH_BROKER_URL": f"mqtt://127.0.0.1:{self.port}", "TZ": "UTC"}
+
+    def start(self) -> None:
+        """Start it and wait until everybody is up."""
+        self._process = subprocess.Popen(
+            [*MYNAH, "up", *self.options],
+            env=self.environment,
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+        if not self._up.wait(UP_WITHIN_S):
+            self.stop()
+            raise TimeoutError("The fleet did not come up:\n" + "\n".join(self.lines))
+
+    def stop(self) -> int:
+        """Stop it as Ctrl-C does; its exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
+        try:
+            return self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise
+
+    def mynah(self, *words: str, check: bool = True, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
+        """Run a command of the command line."""
+        done = subprocess.run(
+            [*MYNAH, *words],
+            env=self.environment,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
+    def json(self, *words: str) -> Any:
+        """What a command prints with --json."""
+        return json.loads(self.mynah(*words, "--json").stdout)
+
+    def guest(self) -> list[str]:
+        """The options of a guest for mosquitto's tools."""
+        return shlex.split(self.mynah("broker", "args").stdout)
+
+    def pids(self) -> dict[str, int]:
+        """The process of each worker that is up."""
+        workers = self.json("status")["workers"]
+        return {f"{one['name']}/{one['instance']}": one["pid"] for one in workers if one["status"] == "up"}
+
+    def _read(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.lines.append(line.rstrip())
+            if "Everybody is up" in line:
+                self._up.set()
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetUnderTest]:
+    """One fleet for all tests that leave it as it was."""
+    under_test = FleetUnderTest(tmp_path_factory.mktemp("home"), free_port())
+    under_test.start()
+    yield under_test
+    assert under_test.stop() == 0
+
+
+@pytest.fixture
+def own_fleet(tmp_path: Path) -> Iterator[FleetUnderTest]:
+    """A fleet that the test may break."""
+    under_test = FleetUnderTest(tmp_path, free_port())
+    under_test.start()
+    yield under_test
+    under_test.stop()

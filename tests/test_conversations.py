@@ -1,0 +1,178 @@
+"""What a user does: ask, say, turn, transcribe, and the same with mosquitto's tools."""
+
+import json
+import subprocess
+import wave
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+
+
+def times_of_now() -> set[str]:
+    """The time as it may be told around now."""
+    now = datetime.now(UTC)
+    return {f"{time:%-I:%M %p}" for time in (now - timedelta(minutes=1), now, now + timedelta(minutes=1))}
+
+
+@pytest.fixture(scope="session")
+def question(fleet, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("speech") / "q.wav"
+    fleet.mynah("say", "what time is it", "-o", str(path))
+    return path
+
+
+def test_a_question_in_writing_is_answered_with_the_right_time(fleet):
+    answer = fleet.json("ask", "what time is it")
+
+    assert any(time in answer["reply"] for time in times_of_now())
+    assert answer["turn"]
+    assert answer["ms"] > 0
+
+
+def test_a_sum_is_answered_by_the_llm_worker(fleet):
+    assert "42" in fleet.json("ask", "what is twelve plus thirty")["reply"]
+
+
+def test_say_makes_a_wav_file(question):
+    with wave.open(str(question)) as recording:
+        assert (recording.getframerate(), recording.getnchannels(), recording.getsampwidth()) == (16_000, 1, 2)
+        assert recording.getnframes() > 8_000
+
+
+@pytest.mark.req("RTR-01", "TST-02")
+def test_a_spoken_question_is_heard_answered_and_spoken(fleet, question, tmp_path):
+    answer = tmp_path / "a.wav"
+
+    turn = fleet.json("turn", str(question), "-o", str(answer))
+
+    assert turn["transcript"] == "what time is it"
+    assert any(time in turn["reply"] for time in times_of_now())
+    assert sum(step["ms"] for step in turn["steps"]) == pytest.approx(turn["total_ms"], rel=0.05)
+    with wave.open(str(answer)) as recording:
+        assert recording.getnframes() > 16_000
+
+
+def test_a_recording_is_put_into_words(fleet, question):
+    heard = fleet.json("transcribe", str(question))
+
+    assert heard["text"] == "what time is it"
+    assert 0 < heard["confidence"] <= 1
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF", b"\0" * 101, b"not a recording at all" * 50])
+def test_a_file_that_is_no_recording_is_refused_in_one_sentence(fleet, tmp_path, content):
+    path = tmp_path / "broken.wav"
+    path.write_bytes(content)
+
+    done = fleet.mynah("transcribe", str(path), check=False)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("mynah: ")
+    assert "Traceback" not in done.stderr
+    assert fleet.json("ask", "what time is it")["reply"]
+
+
+@pytest.mark.req("MQ-04")
+def test_mosquitto_rr_prints_a_transcript(fleet, question):
+    done = subprocess.run(
+        [
+            "mosquitto_rr",
+            "-V",
+            "5",
+            *fleet.guest(),
+            "-t",
+            "mynah/stt/transcribe",
+            "-e",
+            "mynah/reply/guest/1",
+            "-W",
+            "20",
+            "-f",
+            str(question),
+        ],
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )
+
+    assert json.loads(done.stdout)["data"]["text"] == "what time is it"
+
+
+@pytest.mark.req("MQ-04")
+def test_mosquitto_rr_gets_a_wav_file(fleet, tmp_path):
+    done = subprocess.run(
+        [
+            "mosquitto_rr",
+            "-V",
+            "5",
+            *fleet.guest(),
+            "-t",
+            "mynah/tts/synthesize",
+            "-e",
+            "mynah/reply/guest/2",
+            "-W",
+            "20",
+            "-m",
+            '{"data":{"text":"hello"}}',
+        ],
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )
+
+    # The tool ends what it prints with a line break.
+    path = tmp_path / "hello.wav"
+    path.write_bytes(done.stdout)
+    with wave.open(str(path)) as recording:
+        assert recording.getnframes() > 4_000
+
+
+@pytest.mark.req("MET-04")
+def test_a_guest_can_follow_a_turn_and_hears_no_sound(fleet, question):
+    command = ["mosquitto_sub", *fleet.guest(), "-v", "-t", "mynah/#"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as listener:
+        try:
+            assert listener.stdout is not None
+            assert "system/" in listener.stdout.readline()  # it is subscribed: what is retained comes first
+            turn = fleet.json("turn", str(question))["turn"]
+            seen = []
+            for line in listener.stdout:
+                topic, _, message = line.partition(" ")
+                if turn in message:
+                    seen.append((topic, json.loads(message)))
+                if topic == "mynah/turn/event" and '"done"' in message:
+                    break
+        finally:
+            listener.terminate()
+
+    topics = [topic for topic, _ in seen]
+    assert "mynah/wake/event" in topics
+    assert "mynah/stt/final" in topics
+    assert topics.index("mynah/stt/final") < topics.index("mynah/tts/said")
+    assert not [topic for topic in topics if topic.endswith("/play")]
+
+
+def test_status_lists_every_worker(fleet):
+    workers = {worker["name"]: worker for worker in fleet.json("status")["workers"]}
+
+    assert {"stt", "tts", "llm", "memory", "router", "satellite"} <= workers.keys()
+    assert all(worker["status"] == "up" and worker["pid"] > 0 for worker in workers.values())
+    assert workers["stt"]["engine"] == "sphinx"
+
+
+def test_the_doctor_finds_nothing_wrong(fleet):
+    done = fleet.mynah("doctor", check=False)
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_broker_that_is_not_there_is_one_sentence(fleet):
+    elsewhere = replace(fleet, port=9)
+
+    done = elsewhere.mynah("ask", "what time is it", check=False)
+
+    assert done.returncode == 1
+    assert done.stderr == "mynah: No broker answers at 127.0.0.1:9.\n"
