@@ -29,9 +29,11 @@ check: setup  ## format, lint, types, architecture, generated files
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m mynah_contracts.generate --check
+	@$(BIN)/python -m mynah.environment --check
 
 generate: setup  ## what follows from the contracts: docs, schemas, broker rights
 	@$(BIN)/python -m mynah_contracts.generate
+	@$(BIN)/python -m mynah.environment
 
 bench: setup  ## every file of benchmarks/, each with one JSON line at its end
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

@@ -29,7 +29,12 @@ class MynahSettings(BaseSettings):
     """Where settings come from; each worker's settings derive from this with a prefix of their own."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MYNAH_", env_file=".env", toml_file="mynah.toml", extra="ignore", frozen=True
+        env_prefix="MYNAH_",
+        env_file=".env",
+        toml_file="mynah.toml",
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
     )
 
     @classmethod
