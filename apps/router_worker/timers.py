@@ -192,6 +192,8 @@ class Timers:
         self._missed = tuple(sorted(map(self._shown, late), key=lambda timer: timer.left_s))
         self._timers = {kept.id: kept for kept in loaded if kept not in late}
         with self._store.writing() as connection:
+            for kept in late:
+                self._write(connection, kept)
             self._write_running(connection)
 
     def _tell(self, timers: tuple[Timer, ...]) -> None:

@@ -36,6 +36,13 @@ def test_the_first_sentence_is_out_before_the_second_is_complete() -> None:
     assert splitter.flush() == ["And more to come"]
 
 
+def test_it_waits_for_the_next_word_to_know_an_end() -> None:
+    splitter = SentenceSplitter()
+    assert splitter.feed("Fruit, nuts etc. ") == []
+    assert splitter.feed("and ") == []
+    assert splitter.feed("more. So") == ["Fruit, nuts etc. and more."]
+
+
 def test_a_line_ends_a_sentence_at_once() -> None:
     assert SentenceSplitter().feed("Here you are\n") == ["Here you are"]
 

@@ -164,6 +164,17 @@ def test_what_was_due_while_nobody_was_there_is_told_once(machine: Machine, stor
     assert again.next_due() == pytest.approx(420)
 
 
+def test_what_was_missed_stays_missed_when_the_clock_is_set_before_it_is_told(
+    machine: Machine, store: Store, timers: Timers
+) -> None:
+    timers.start(60, "tea")
+    machine.reboot(off_s=90)
+    Timers(store, machine.clocks())
+    machine.wall -= 3600
+    (missed,) = Timers(store, machine.clocks()).missed()
+    assert (missed.name, missed.left_s) == ("tea", pytest.approx(-30))
+
+
 def test_a_timer_that_rang_is_gone_before_it_is_announced(machine: Machine, store: Store, timers: Timers) -> None:
     timers.start(10)
     machine.pass_s(10)
@@ -270,6 +281,7 @@ class AnyOrder(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.machine.pass_s(seconds)
         self._wait(seconds)
+        self.those_that_are_due_ring()
 
     @rule(hours=st.integers(-3, 3))
     def somebody_sets_the_clock(self, hours: int) -> None:
@@ -278,6 +290,12 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def the_worker_is_restarted(self) -> None:
+        self.kept = Timers(self.store, self.machine.clocks())
+
+    @rule(seconds=st.integers(1, 400))
+    def the_worker_is_away_for_a_while(self, seconds: int) -> None:
+        self.machine.pass_s(seconds)
+        self._wait(seconds)
         self.kept = Timers(self.store, self.machine.clocks())
 
     @rule(seconds=st.integers(1, 400))
