@@ -11,6 +11,7 @@ from mynah_audio.errors import AudioError
 from mynah_audio.pcm import to_bytes
 from mynah_audio.recording import load
 from mynah_bus import Bus, BusSettings, Worker, conversation, new_id
+from mynah_bus.mqtt import Address
 from mynah_contracts import Answer, Ask, Role, Said, Say, SpokenRecording, Synthesize, Transcribe, Transcript
 from satellite.room import Room
 from satellite.sinks import FileSink, NullSink
@@ -20,6 +21,7 @@ from satellite.worker import make_listener
 CONNECT_S = 5.0
 ANSWER_S = 40.0
 SPEECH_S = 60.0
+TURN_S = 60.0
 
 
 async def ask(settings: BusSettings, text: str, user: str) -> dict[str, Any]:
@@ -85,10 +87,18 @@ async def turn(settings: BusSettings, question: Path, answer: Path | None) -> di
     room = Room(bus, name, source, sink, make_listener, push_to_talk=True, watched=False)
     async with AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(Worker(bus, room))
+            async with asyncio.timeout(CONNECT_S):
+                await stack.enter_async_context(Worker(bus, room))
         except AudioError as error:
             raise CommandFailed(f"{question}: {error}") from error
-        ended = await room.turn_over()
+        except TimeoutError as error:
+            address = Address.parse(settings.broker_url)
+            raise CommandFailed(f"No broker answers at {address.host}:{address.port}.") from error
+        try:
+            async with asyncio.timeout(TURN_S):
+                ended = await room.turn_over()
+        except TimeoutError as error:
+            raise CommandFailed(f"The turn did not end within {TURN_S:g} s.") from error
     if ended.phase != "done":
         raise CommandFailed(ended.error or f"The turn was {ended.phase}: nothing was heard in {question}.")
     return {

@@ -100,6 +100,8 @@ class Listener:
     def listen(self) -> None:
         """Listen from now on, as after the wake word: somebody pushed a button, or is to answer a question."""
         self._begin()
+        if not self._is_listening:
+            self._vad.reset()
         self._is_listening = True
 
     def sleep(self) -> None:
@@ -155,7 +157,6 @@ class Listener:
 
     def _begin(self) -> None:
         self._endpointer.reset()
-        self._vad.reset()
         self._partials.clear()
         self._recent.clear()
         if self._wake is not None:

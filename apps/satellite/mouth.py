@@ -4,9 +4,11 @@ import asyncio
 import logging
 from typing import Final
 
-from mynah_audio.pcm import Samples, from_bytes
+import numpy as np
+
+from mynah_audio.pcm import SAMPLE_RATE, Samples, from_bytes
 from mynah_audio.resample import resample
-from mynah_bus import Bus, conversation, current
+from mynah_bus import Bus, conversation, current, new_id
 from mynah_contracts import PlaybackStatus, Speech
 from satellite.playlist import Piece, Playlist, Verdict
 from satellite.sinks import Sink
@@ -78,6 +80,12 @@ class Mouth:
             self._sink.stop()
             self._wake()
 
+    def alarm(self) -> None:
+        """Sound two falling tones: something went wrong that nobody can put into words."""
+        turn = new_id()
+        self._playlist.add(Piece(turn, 0, 0, _tones(), last=True))
+        self.announce(turn, 1)
+
     async def play(self) -> None:
         """Play what comes, as long as the satellite lives."""
         while True:
@@ -138,3 +146,9 @@ class Mouth:
         )
         with conversation(turn=turn or self._playlist.turn):
             self._bus.publish(status)
+
+
+def _tones() -> Samples:
+    times = np.arange(SAMPLE_RATE // 5) / SAMPLE_RATE
+    envelope = np.hanning(len(times)) * 8_000
+    return np.concatenate([np.sin(2 * np.pi * hertz * times) * envelope for hertz in (440, 330)]).astype(np.int16)

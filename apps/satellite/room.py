@@ -6,19 +6,14 @@ from contextlib import AsyncExitStack
 from typing import Self
 
 from mynah_bus import Bus, current, handles
-from mynah_contracts import (
-    MicControl,
-    PlaybackControl,
-    SatelliteControl,
-    Speech,
-    TurnEvent,
-)
+from mynah_contracts import Health, MicControl, PlaybackControl, Role, SatelliteControl, Speech, TurnEvent
 from satellite.ears import Ears
 from satellite.listener import Listener
 from satellite.mouth import Mouth
 from satellite.sinks import Sink
 from satellite.sources import Source
 
+ROUTER_GONE = "I encountered an error: the router went down."
 OVER = frozenset({"done", "cancelled", "failed"})
 
 
@@ -36,6 +31,7 @@ class Room:
         push_to_talk: bool = False,
         watched: bool = True,
     ) -> None:
+        self._bus = bus
         self._source = source
         self._sink = sink
         self._name = name
@@ -55,6 +51,8 @@ class Room:
         await stack.enter_async_context(self._sink)
         if self._source is not None:
             await stack.enter_async_context(self._source)
+        self._bus.fleet.on_change.add(self._fleet_changed)
+        stack.callback(self._bus.fleet.on_change.discard, self._fleet_changed)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         playing = tasks.create_task(self.mouth.play(), name="play")
         stack.callback(playing.cancel)
@@ -118,6 +116,14 @@ class Room:
         """Know how our turn ended."""
         if event.turn_id == self._turn and event.phase in OVER:
             self._last = event
+            self._over.set()
+
+    def _fleet_changed(self, health: Health) -> None:
+        """Without the router nobody ends our turn: end it here, and be heard doing so."""
+        if health.service is Role.ROUTER and health.status == "down" and self._turn and not self._over.is_set():
+            self._last = TurnEvent(turn_id=self._turn, satellite=self._name, phase="failed", error=ROUTER_GONE)
+            self.mouth.stop("error")
+            self.mouth.alarm()
             self._over.set()
 
     def _turn_begun(self, turn: str) -> None:
