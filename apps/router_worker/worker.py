@@ -290,10 +290,12 @@ class Conversation:
                 async with asyncio.timeout(CLOCK_CHECK_S if due is None else min(due, CLOCK_CHECK_S)):
                     await self._timers_changed.wait()
             except TimeoutError:
-                ringing = await self._thread(self._timers.due)
-                for timer in ringing:
+                for timer in await self._thread(self._timers.due):
                     self._announce(rung([timer]), {timer.place})
-                await self._thread(self._timers.follow_clock)
+                try:
+                    await self._thread(self._timers.follow_clock)
+                except StoreError as error:
+                    log.warning("The timers could not follow the clock: %s", error)
 
     def _announce(self, text: str, places: set[str]) -> None:
         for place in places:
