@@ -240,7 +240,7 @@ def test_every_real_command_is_one_utterance_with_all_of_its_voice(vad, speech):
         assert endpointer.state is State.ENDED, command.text
         end = (pushed + 1) * FRAME
         lost = [number for number in voiced if not end - endpointer.length <= number * FRAME < end]
-        assert len(lost) <= 2, f"{command.text}: more than one window of the network is outside"
+        assert len(lost) * ms(20) < Endpointing().shortest_speech, f"{command.text}: more than a click is outside"
 
 
 @pytest.mark.model
@@ -248,5 +248,5 @@ def test_real_noise_is_never_speech(vad, speech):
     for noise in (recording for recording in speech if recording.file.name.startswith("noise")):
         vad.reset()
         endpointer = Endpointer(Endpointing(patience=None))
-        states = {endpointer.push(frame, vad.push(frame)) for frame in Framer().push(noise.samples)}
+        states = {endpointer.push(frame, vad.push(frame)) for frame in Framer().push(noise.samples[: 16_000 * 10])}
         assert states == {State.WAITING}

@@ -16,7 +16,7 @@ def test_voices_are_told_from_noise(vad, speech):
     for recording in speech:
         name = recording.file.name
         if name.startswith("noise"):
-            assert activity(vad, recording.samples) < 0.01, name
+            assert activity(vad, recording.samples[: 16_000 * 10]) < 0.01, name
         elif name.startswith(("cmd_what", "read_lj001_0002", "read_cards")):
             assert activity(vad, recording.samples) > 0.2, name
 
@@ -30,6 +30,16 @@ def test_the_length_of_the_pieces_does_not_matter(vad, speech):
     heard = [vad.push(piece) for piece in spoken.reshape(-1, 128)][3::4]
     assert heard == expected
     assert max(expected) > 0.9
+
+
+@pytest.mark.model
+def test_short_words_are_heard_wherever_their_windows_begin(vad, speech):
+    for name in ("cmd_nevermind.wav", "cmd_resume.wav", "digit_8_george.wav"):
+        (word,) = (recording.samples for recording in speech if recording.file.name == name)
+        for lead in range(0, 512, 128):
+            vad.reset()
+            sound = np.concatenate((np.zeros(lead, np.int16), word))
+            assert sum(vad.push(frame) >= 0.5 for frame in Framer().push(sound)) >= 5, (name, lead)
 
 
 @pytest.mark.model
