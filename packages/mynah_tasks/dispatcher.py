@@ -68,7 +68,9 @@ class Dispatcher:
         self.workers = [Worker(f"worker-{number}") for number in range(1, workers + 1)]
         self._idle = deque(self.workers)
         self._has_idle = asyncio.Event()
-        self._has_idle.set()
+        if self._idle:
+            self._has_idle.set()
+        self._is_halted = False
         self._attempts: dict[tuple[str, int], Attempt] = {}
         self._heavy = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -79,9 +81,11 @@ class Dispatcher:
         return len(self._attempts)
 
     async def run(self) -> None:
-        """Take tasks from the store as workers become idle, until it is halted."""
+        """Take tasks from the store as workers become idle, until `halt`."""
         while True:
             await self._has_idle.wait()
+            if self._is_halted:
+                return
             try:
                 claims = await self._store.claim(len(self._idle), self._has_memory)
             except Exception:  # whatever a store raises, the queue goes on when it has recovered
@@ -92,6 +96,12 @@ class Dispatcher:
                 return
             for claim in claims:
                 self._begin(claim)
+
+    def halt(self) -> None:
+        """Begin nothing more."""
+        self._is_halted = True
+        self._has_idle.set()
+        self._store.halt()
 
     def revoke(self, task_id: str, token: int) -> None:
         """Stop work whose claim is lost."""

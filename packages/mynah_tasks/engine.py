@@ -128,7 +128,7 @@ class TaskEngine:
                         await self._reports.until(
                             lambda: not (self._store.counts.pending or self._store.counts.running)
                         )
-            self._store.halt()
+            self._dispatcher.halt()
             await self._dispatcher.finish(until - self._clock.monotonic())
             await self._dispatching
             await self._reports.all_published()

@@ -20,6 +20,12 @@ class ManualTimer:
         """Forget the call."""
         self.callback = None
 
+    def ring(self) -> None:
+        """Make the call, unless it was cancelled; once."""
+        callback, self.callback = self.callback, None
+        if callback:
+            callback()
+
 
 class ManualClock:
     """A clock that goes on when told to; begins at noon on a Monday."""
@@ -42,6 +48,9 @@ class ManualClock:
     def call_at(self, when: float, callback: Callable[[], None]) -> ManualTimer:
         """Call back when time has been moved so far."""
         timer = ManualTimer(callback)
+        if when <= self._now:
+            asyncio.get_running_loop().call_soon(timer.ring)
+            return timer
         heapq.heappush(self._timers, (when, next(self._numbers), timer))
         self._set.set()
         return timer
@@ -52,9 +61,7 @@ class ManualClock:
         while (when := self._next()) is not None and when <= until:
             _, _, timer = heapq.heappop(self._timers)
             self._move(max(when, self._now))
-            callback, timer.callback = timer.callback, None
-            assert callback is not None
-            callback()
+            timer.ring()
         self._move(until)
 
     def jump(self, seconds: float) -> None:
