@@ -111,8 +111,9 @@ class Listener:
 
     def complete(self, seq: int) -> None:
         """A hint: that partial is a whole sentence, so that less silence ends it if nobody has spoken since."""
-        if seq in self._partials:
-            self._endpointer.complete(self._partials[seq])
+        heard = self._partials.get(seq)
+        if heard is not None:
+            self._endpointer.complete(heard)
 
     def _wait_with(self, frame: Samples) -> tuple[Event, ...]:
         self._recent.append(frame)
