@@ -180,6 +180,18 @@ def args(user: Annotated[Role, typer.Argument(help="As whom to connect.")] = Rol
     console.out(shlex.join([*options, "-u", username, "-P", password or ""]), highlight=False)
 
 
+@broker_app.command("run")
+def run_broker(
+    host: Annotated[str, typer.Option(help="The address it listens on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port it listens on.")] = 1883,
+    secrets: Annotated[Path | None, typer.Option(help="A folder for each role's password, as ROLE/password.")] = None,
+) -> None:
+    """Run a mosquitto with a user for each role, until it is stopped."""
+    from mynah.up import broker_alone  # noqa: PLC0415
+
+    _run(broker_alone(_settings(), host, port, secrets))
+
+
 @broker_app.command()
 def init() -> None:
     """Make the passwords of every role, where there are none yet."""

@@ -19,7 +19,7 @@ from rich.text import Text
 from mynah.errors import CommandFailed
 from mynah.fleet import MODULES, Keeper, Spec
 from mynah_bus import Bus, BusSettings
-from mynah_bus.mosquitto import Mosquitto
+from mynah_bus.mosquitto import Mosquitto, passwords, write_private
 from mynah_bus.mqtt import Address
 from mynah_contracts import Health, Role
 
@@ -58,6 +58,22 @@ async def up(settings: BusSettings, scale: Mapping[Role, int]) -> None:
                 telling.cancel()
             board.say("mynah", "Stopping.")
     board.say("mynah", "Stopped.")
+
+
+async def broker_alone(settings: BusSettings, host: str, port: int, secrets: Path | None) -> None:
+    """Run a broker, with the passwords of all roles in files of their own where that is wanted."""
+    board = Board()
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    for role, password in passwords(settings.home).items() if secrets else ():
+        write_private(Path(secrets or "") / role.value / "password", password.encode())
+    async with Mosquitto(settings.home, port=port, host=host, base=settings.base) as broker:
+        board.say("broker", f"mosquitto listens on {host}:{port}.")
+        reviving = asyncio.create_task(_revive(broker, board), name="broker")
+        await stopping.wait()
+        reviving.cancel()
 
 
 async def _tell(bus: Bus, board: Board, scale: Mapping[Role, int], began: float) -> None:

@@ -54,7 +54,7 @@ def passwords(home: Path) -> dict[Role, str]:
     missing = [role for role in Role if role.value not in kept]
     if missing:
         kept |= {role.value: secrets.token_urlsafe(24) for role in missing}
-        _write_private(path, orjson.dumps(kept, option=orjson.OPT_INDENT_2))
+        write_private(path, orjson.dumps(kept, option=orjson.OPT_INDENT_2))
     return {role: kept[role.value] for role in Role}
 
 
@@ -175,7 +175,7 @@ class Mosquitto:
     def _configure(self) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         rights = self._folder / "rights.json"
-        _write_private(rights, orjson.dumps(dynamic_security(self._base, passwords(self._home))))
+        write_private(rights, orjson.dumps(dynamic_security(self._base, passwords(self._home))))
         static = next((path for path in STATIC if path.is_file()), None)
         plugin = next((found for pattern in PLUGINS for found in sorted(glob.glob(pattern))), None)  # noqa: PTH207  # absolute patterns
         if static is None:
@@ -197,7 +197,7 @@ class Mosquitto:
         return path
 
 
-def _write_private(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
