@@ -194,7 +194,7 @@ orders = st.lists(st.integers(1, 4), min_size=1, max_size=5).flatmap(
 
 
 @given(orders)
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, deadline=None, max_examples=150)
 def test_any_order_with_any_duplicates_is_played_once_and_in_order(order):
     lengths, pieces, duplicates, dice = order
     arriving = [*pieces, *duplicates]
@@ -221,7 +221,7 @@ def test_any_order_with_any_duplicates_is_played_once_and_in_order(order):
         max_size=60,
     )
 )
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, deadline=None, max_examples=150)
 def test_whatever_happens_a_piece_is_played_again_only_after_a_rewind(course):
     playlist = Playlist(capacity=timedelta(seconds=2))
     furthest: dict[str, Place] = {}

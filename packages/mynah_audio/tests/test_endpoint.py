@@ -174,7 +174,7 @@ lengths = st.sampled_from([100, 160, 320, 512])
 
 
 @given(any_settings, runs, lengths)
-@settings(derandomize=True, deadline=None, max_examples=400)
+@settings(derandomize=True, deadline=None, max_examples=100)
 def test_every_course_of_speech_keeps_the_promises(chosen, course, length):
     endpointer = Endpointer(chosen)
     ramp = Ramp(endpointer, length)
@@ -210,7 +210,7 @@ def test_every_course_of_speech_keeps_the_promises(chosen, course, length):
 
 
 @given(any_settings, runs, lengths, st.sampled_from([0.0, 1.0]))
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, deadline=None, max_examples=100)
 def test_every_course_of_speech_ends_when_the_rest_is_silence_or_a_scream(chosen, course, length, rest):
     endpointer = Endpointer(chosen)
     ramp = Ramp(endpointer, length)

@@ -177,14 +177,14 @@ chunks = st.lists(
 
 @pytest.mark.req("F26")
 @given(st.one_of(st.binary(max_size=400), st.binary(max_size=400).map(lambda rest: b"RIFF\x24\0\0\0WAVE" + rest)))
-@settings(derandomize=True, deadline=None, max_examples=1_500)
+@settings(derandomize=True, deadline=None, max_examples=800)
 def test_random_bytes_are_a_recording_or_a_clear_error(data):
     outcome_of(data)
 
 
 @pytest.mark.req("F26")
 @given(st.integers(0, 2**32 - 1), chunks)
-@settings(derandomize=True, deadline=None, max_examples=2_000)
+@settings(derandomize=True, deadline=None, max_examples=1_000)
 def test_random_chunks_are_a_recording_or_a_clear_error(riff_size, body):
     outcome_of(b"RIFF" + riff_size.to_bytes(4, "little") + b"WAVE" + body)
 
@@ -192,7 +192,7 @@ def test_random_chunks_are_a_recording_or_a_clear_error(riff_size, body):
 @pytest.mark.req("F26")
 @given(st.data())
 @settings(
-    derandomize=True, deadline=None, max_examples=1_500, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    derandomize=True, deadline=None, max_examples=800, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_a_damaged_recording_is_a_recording_or_a_clear_error(make_wav, data):
     wav = bytearray(
@@ -214,7 +214,7 @@ def test_a_damaged_recording_is_a_recording_or_a_clear_error(make_wav, data):
     st.binary(max_size=400),
     st.builds(Layout, st.sampled_from([8_000, 16_000, 48_000]), st.integers(1, 64), st.sampled_from(Encoding)),
 )
-@settings(derandomize=True, deadline=None, max_examples=500)
+@settings(derandomize=True, deadline=None, max_examples=300)
 def test_random_bare_samples_are_a_recording_or_a_clear_error(data, layout):
     assert (outcome_of(data, raw=layout) == "empty") == (not data)
 
