@@ -23,6 +23,8 @@ SMOOTHED = 2
 """Frames on either side over which power is averaged: a single frame of noise looks like a tone."""
 GAIN_FLOOR = 0.1
 SILENCE = 1e-12
+MOST_GAIN = 1000.0
+"""60 dB: what is quieter than that is silence, and stays it."""
 
 
 class AudioEnhancement(Payload):
@@ -33,7 +35,7 @@ class AudioEnhancement(Payload):
     noise_reduction: bool = True
     normalization: bool = True
     peak_dbfs: float = Field(default=-1.0, ge=-60, le=0)
-    """How loud the loudest sample becomes."""
+    """How loud the loudest sample becomes, unless that is more than 60 dB away."""
 
 
 class EnhancedAudio(Payload):
@@ -58,7 +60,9 @@ def enhance(request: AudioEnhancement) -> EnhancedAudio:
     samples = reduce_noise(sound.samples, sound.sample_rate) if request.noise_reduction else sound.samples
     removed = _level(sound) - _level(Sound(samples, sound.sample_rate))
     peak = float(np.abs(samples).max())
-    gain = 10 ** (request.peak_dbfs / 20) / peak if request.normalization and peak > 0 else 1.0
+    gain = 1.0
+    if request.normalization and peak > 0:
+        gain = min(MOST_GAIN, 10 ** (request.peak_dbfs / 20) / peak)
     return EnhancedAudio(
         audio_data=sound.encode(samples * np.float32(gain)),
         sample_rate=sound.sample_rate,

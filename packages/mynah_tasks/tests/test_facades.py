@@ -375,11 +375,14 @@ async def test_a_voice_cache_tells_texts_and_voices_apart(tmp_path):
     await cache.put_async("hello", "amy", b"one")
     cache.put("hello", "joe", b"two")
     cache.put("y:hello", "am", b"three")
+    cache.put("hello", "am:y", b"four")
+    assert cache.get("y:hello", "am") == b"three"
     assert await cache.get_async("hello", "amy") == b"one"
     assert cache.get("hello", "joe") == b"two"
     assert cache.get("goodbye", "amy") is None
 
 
+@pytest.mark.req("CAC-03")
 def test_a_voice_cache_stays_within_its_limits(tmp_path):
     cache = VoiceCache(tmp_path, max_entries=16)
     for number in range(40):

@@ -1,9 +1,12 @@
 import asyncio
 import base64
 import importlib.util
+from contextlib import suppress
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mynah_tasks.executors import ExecutorKind, Executors
 from mynah_tasks.task_types import BadPayload, NotConfigured
@@ -174,6 +177,21 @@ def test_what_is_no_image_is_refused_with_the_reason(image, said):
 def test_an_unknown_operation_is_refused_before_anything_is_done():
     with pytest.raises(BadPayload, match="operations"):
         apply(SCENE, {"op": "flip"}, {"op": "paint"})
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.builds(
+        bytes.__add__,
+        st.sampled_from([b"P5\n2 3\n255\n", b"P6 1 1 255 ", b"P6\n0 9\n255\n", b""]),
+        st.binary(max_size=30),
+    )
+    | st.lists(st.lists(st.integers(-1, 256) | st.none(), max_size=3), max_size=3)
+    | st.text()
+)
+def test_whatever_is_not_an_image_is_refused_and_nothing_else(image):
+    with suppress(BadPayload, NotConfigured):
+        process({"image": image, "operations": [{"op": "resize", "width": 3}, {"op": "edges"}]})
 
 
 @pytest.mark.req("CAC-02")

@@ -219,6 +219,27 @@ async def test_what_was_let_in_but_has_not_allocated_yet_counts():
         assert gate.running == 1
 
 
+async def test_memory_that_strangers_have_taken_is_not_free():
+    memory = Memory(free_mib=350)
+    first = memory.work("a")
+    await settle()
+    memory.free_mib = 50
+    second = memory.work("b")
+    await settle()
+    assert memory.entered == ["a"]
+    memory.let_go("a")
+    await settle()
+    assert memory.entered == ["a", "b"]
+    memory.let_go("b")
+    await asyncio.gather(first, second)
+
+
+async def test_a_worker_process_is_the_first_to_go_when_the_machine_runs_out_of_memory():
+    async with Executors(processes=1) as executors:
+        score = await executors.run(ExecutorKind.PROCESS, deeds.read_from, "/proc/self/oom_score_adj", timeout=60)
+    assert score == "1000\n"
+
+
 async def test_a_heavy_task_that_would_not_fit_even_alone_is_refused():
     gate = MemoryGate(need=512 * MIB, free=lambda: 300 * MIB)
     with pytest.raises(NotEnoughMemory, match="300 MiB are free, a memory-heavy task needs 512"):

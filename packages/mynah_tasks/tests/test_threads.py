@@ -152,6 +152,23 @@ async def test_a_task_cancelled_while_it_waits_takes_no_thread(gate):
         assert await executors.run(THREAD, deeds.echo, "next", timeout=60) == "next"
 
 
+async def test_a_task_cancelled_in_the_moment_of_its_turn_gives_its_thread_back(gate):
+    async with Executors(threads=1) as executors:
+
+        async def work_then_cancel():
+            await executors.run(THREAD, gate.work, "first", timeout=None)
+            waiting.cancel()
+
+        first = asyncio.create_task(work_then_cancel())
+        await gate.wait_until_entered()
+        waiting = asyncio.create_task(executors.run(THREAD, deeds.echo, None, timeout=None))
+        await asyncio.sleep(0)
+        gate.open()
+        await asyncio.wait([first, waiting])
+        assert waiting.cancelled()
+        assert await executors.run(THREAD, deeds.echo, "next", timeout=60) == "next"
+
+
 async def test_the_methods_of_one_model_share_one_thread_and_two_models_do_not():
     class Model:
         def encode(self, _):
