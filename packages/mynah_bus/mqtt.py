@@ -72,6 +72,13 @@ class ConnectionRefused(ConnectionError):
         self.code = code
 
 
+class _Client(gmqtt.Client):  # type: ignore[misc]  # gmqtt has no types
+    """A client that is not connected a second time."""
+
+    async def reconnect(self, delay: bool = False) -> None:  # noqa: FBT001, FBT002  # its caller's
+        """Stay away: six seconds later gmqtt would take the connection that the link has made since."""
+
+
 @dataclass(slots=True)
 class _Unacknowledged:
     packet: Packet
@@ -246,14 +253,13 @@ class MqttLink:
 
     async def _connect(self, lost: asyncio.Event) -> None:
         will = self._will() if self._will else None
-        client = gmqtt.Client(
+        client = _Client(
             self._client_id,
             clean_session=True,
             will_message=_gmqtt_message(will) if will else None,
             persistent_storage=self,
             receive_maximum=RECEIVE_MAXIMUM,
         )
-        client.stop_reconnect()
         # gmqtt drops a PUBACK's reason code, which says that nobody listens or that we may not.
         client._package_handler._handler_cache[MQTTCommands.PUBACK] = self._acknowledged  # noqa: SLF001
         client.on_message = self._arrived
