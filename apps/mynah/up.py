@@ -105,7 +105,11 @@ def _tell_one(health: Health, told: dict[str, str], board: Board, wanted: int, b
 
 
 def _specs(settings: BusSettings, scale: Mapping[Role, int]) -> list[Spec]:
-    environment = {"MYNAH_HOME": str(settings.home), "MYNAH_BROKER_URL": settings.broker_url}
+    environment = {
+        "MYNAH_HOME": str(settings.home),
+        "MYNAH_BROKER_URL": settings.broker_url,
+        "GOMP_SPINCOUNT": "0",  # small models wait for work, they do not spin for it
+    }
     return [Spec(role, str(number), environment) for role in MODULES for number in range(1, scale.get(role, 1) + 1)]
 
 

@@ -53,9 +53,10 @@ class Ears:
         """Close or open the microphone."""
         self._muted = muted
 
-    def stand_down(self) -> None:
+    async def stand_down(self) -> None:
         """Forget what is being said: another satellite answers."""
         self._turn = None
+        await self._thread(self._listener.sleep)
 
     async def listen(self) -> None:
         """Hear to the end of the source."""
@@ -122,7 +123,7 @@ class Ears:
             log.debug("No partial transcript: %s", error)
         else:
             if part.complete:
-                self._listener.complete(partial.seq)
+                await self._thread(self._listener.complete, partial.seq)
 
     def _show(self, frame: Samples) -> None:
         heights = np.clip(levels(frame), 0.0, 1.0)

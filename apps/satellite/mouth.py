@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from mynah_audio.pcm import SAMPLE_RATE, Samples, from_bytes
-from mynah_audio.resample import resample
+from mynah_audio.resample import Resampler
 from mynah_bus import Bus, conversation, current, new_id
 from mynah_contracts import PlaybackStatus, Speech
 from satellite.playlist import Piece, Playlist, Verdict
@@ -31,6 +31,7 @@ class Mouth:
         self._n: int | None = None
         """The sentence that sounds now."""
         self._began = 0
+        self._resampler = Resampler(SAMPLE_RATE, sink.rate)
         self.silent = asyncio.Event()
         """Set while nothing is being played or awaited."""
         self.silent.set()
@@ -63,9 +64,8 @@ class Mouth:
             self._tell("paused", reason)
 
     def resume(self, reason: str = "") -> None:
-        """Go on from the beginning of the sentence that was held."""
+        """Go on where the sound was held."""
         if self._n is not None:
-            self._playlist.rewind()
             self._sink.resume()
             self._tell("resumed", reason)
 
@@ -103,9 +103,10 @@ class Mouth:
         if self._n != piece.n:
             self._n, self._began = piece.n, self._sink.position
             self._tell("speaking_start", turn=piece.turn)
-        samples: Samples = piece.samples
-        if piece.rate != self._sink.rate:
-            samples = await asyncio.to_thread(resample, samples, piece.rate, self._sink.rate)
+            self._resampler = Resampler(piece.rate, self._sink.rate)
+        samples = self._resampler.push(piece.samples)
+        if piece.last:
+            samples = np.concatenate((samples, self._resampler.finish()))
         played = await self._sink.play(samples)
         if played == len(samples) and piece.last and self._n == piece.n and self._playlist.turn == piece.turn:
             self._tell("speaking_end", turn=piece.turn)

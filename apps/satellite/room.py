@@ -88,7 +88,7 @@ class Room:
             case "stop" if self.mouth.turn == current().turn:
                 self.mouth.stop(control.reason)
             case "stand_down" if self.ears is not None:
-                self.ears.stand_down()
+                await self.ears.stand_down()
             case "resume":
                 self.mouth.resume(control.reason)
 
