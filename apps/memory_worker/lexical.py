@@ -1,15 +1,15 @@
 """Finds documents by their words: BM25 over the full-text index, in bounded time.
 
-Ranking costs microseconds for each document that holds one of the words, so at most `MOST_RANKED` are ranked at
-once: all that hold a rare word, and the newest of those that hold a frequent one.
+BM25 costs microseconds for each document, and a frequent word is in very many. So of the documents that hold any of
+the words the newest are ranked, and of those that hold a rare word all; those that hold every word come first.
 """
 
 import sqlite3
 from typing import NamedTuple
 
-from memory_worker.words import any_of
+from memory_worker.words import all_of, any_of
 
-MOST_RANKED = 1_000
+MOST_RANKED = 500
 OPENED, CLOSED = "\x02", "\x03"
 
 HOLDING = "FROM words WHERE words MATCH :query AND rowid BETWEEN :first AND :last"
@@ -39,32 +39,34 @@ def find(connection: sqlite3.Connection, wanted: list[str], within: Range, count
 
 def _ranked(connection: sqlite3.Connection, wanted: list[str], within: Range, count: int) -> dict[int, float]:
     """BM25 of the best documents; positive."""
-    oldest = _newest(connection, wanted, within)
-    if oldest is None:
-        return _best(connection, wanted, within, count)
-    found = _best(connection, wanted, Range(oldest, within.last), count)
-    rare = _rare(connection, wanted, within)
-    if rare:
-        everywhere = _best(connection, rare, within, count)
-        found |= {document: max(score, found.get(document, 0.0)) for document, score in everywhere.items()}
+    newest = _newest(connection, any_of(wanted), within, MOST_RANKED)
+    if len(newest) < MOST_RANKED:
+        return _best(connection, any_of(wanted), within, count)
+    found = _best(connection, any_of(wanted), Range(newest[-1], within.last), count)
+    if rare := _rare(connection, wanted, within):
+        for document, score in _best(connection, any_of(rare), within, count).items():
+            found[document] = max(score, found.get(document, 0.0))
+    if len(wanted) > 1:
+        best, least = max(found.values()), min(found.values())
+        found |= {held: best + found.get(held, least) for held in _newest(connection, all_of(wanted), within, count)}
     return found
 
 
-def _best(connection: sqlite3.Connection, wanted: list[str], within: Range, count: int) -> dict[int, float]:
+def _best(connection: sqlite3.Connection, query: str, within: Range, count: int) -> dict[int, float]:
     rows = connection.execute(
         f"SELECT rowid, -bm25(words) {HOLDING} ORDER BY bm25(words), rowid DESC LIMIT :count",
-        {"query": any_of(wanted), "first": within.first, "last": within.last, "count": count},
+        {"query": query, "first": within.first, "last": within.last, "count": count},
     )
     return dict(rows.fetchall())
 
 
-def _newest(connection: sqlite3.Connection, wanted: list[str], within: Range) -> int | None:
-    """Where the newest MOST_RANKED documents that hold one of the words begin; None when there are not more."""
-    row = connection.execute(
-        f"SELECT rowid {HOLDING} ORDER BY rowid DESC LIMIT 1 OFFSET :most",
-        {"query": any_of(wanted), "first": within.first, "last": within.last, "most": MOST_RANKED},
-    ).fetchone()
-    return None if row is None else int(row[0])
+def _newest(connection: sqlite3.Connection, query: str, within: Range, count: int) -> list[int]:
+    """The newest documents that a query finds, the newest first."""
+    rows = connection.execute(
+        f"SELECT rowid {HOLDING} ORDER BY rowid DESC LIMIT :count",
+        {"query": query, "first": within.first, "last": within.last, "count": count},
+    )
+    return [row for (row,) in rows]
 
 
 def _rare(connection: sqlite3.Connection, wanted: list[str], within: Range) -> list[str]:

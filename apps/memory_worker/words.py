@@ -10,19 +10,19 @@ WORD = re.compile(r"[0-9]+(?:[.,:][0-9]+)+|[^\W_]+")
 
 STOP_WORDS = """
 a about above after again all am an and any are as at be because been before being below between both but by can could
-d did do does doing don down during each few for from further had has have having he her here hers him himself his how i
+d did do does doing down during each few for from further had has have having he her here hers him himself his how i
 if in into is it its itself just ll m me more most my myself no nor not now of off on once only or other our ours out
 over own please re s said same say she should so some such t tell than that the their them then there these they this
-those through to told too under until up us ve very was we were what when where which while who whom why will with would
+those through to told too under until up us ve very was we were what when where which while who whom why with would
 you your yours
 """
 STOPPED = frozenset(STOP_WORDS.split())
 
 
 def words(question: str) -> list[str]:
-    """The words worth looking for, each once; all of them where none is worth more than another."""
-    found = list(dict.fromkeys(WORD.findall(unicodedata.normalize("NFC", question).casefold())))
-    return ([word for word in found if word not in STOPPED] or found)[:MOST_WORDS]
+    """The words worth looking for, each once."""
+    found = dict.fromkeys(WORD.findall(unicodedata.normalize("NFC", question).casefold()))
+    return [word for word in found if word not in STOPPED][:MOST_WORDS]
 
 
 def all_of(wanted: list[str]) -> str:
