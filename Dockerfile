@@ -15,7 +15,8 @@ RUN apt-get update -qq \
  && apt-get install -y -qq --no-install-recommends mosquitto libespeak-ng1 espeak-ng-data libportaudio2 \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --create-home --home-dir /data mynah \
- && install -d -o mynah -g mynah /data /secrets
+ && for role in memory router llm tts stt satellite guest; do install -d -o mynah -g mynah -m 700 /secrets/$role; done \
+ && install -d -o mynah -g mynah -m 700 /data /run/mynah
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH MYNAH_HOME=/data PYTHONUNBUFFERED=1
 USER mynah

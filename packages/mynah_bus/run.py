@@ -7,12 +7,17 @@ import signal
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Final
 
 from mynah_bus import logs
+from mynah_bus.errors import MynahError
 from mynah_bus.mqtt import ConnectionRefused
 from mynah_bus.worker import Worker
 
 log = logging.getLogger(__name__)
+
+EXPECTED: Final = (MynahError, OSError, ValueError)
+"""What whoever runs the worker can mend: settings, rights, files, engines."""
 
 
 def run(build: Callable[[], Worker]) -> None:
@@ -23,10 +28,14 @@ def run(build: Callable[[], Worker]) -> None:
     try:
         with asyncio.Runner(loop_factory=_loop) as runner:
             runner.run(_live(build))
-    except* ConnectionRefused as refused:
-        sys.exit(f"The broker does not let us in: {refused.exceptions[0]}")
-    except* PermissionError as refused:
-        sys.exit(str(refused.exceptions[0]))
+    except (BaseExceptionGroup, *EXPECTED) as error:
+        first: BaseException = error
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        if not isinstance(first, EXPECTED):
+            raise
+        refused = "The broker does not let us in: " if isinstance(first, ConnectionRefused) else ""
+        sys.exit(f"{refused}{first}")
 
 
 def _loop() -> asyncio.AbstractEventLoop:
