@@ -8,12 +8,15 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from mynah_bus import BusSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 MYNAH = (sys.executable, "-m", "mynah")
@@ -34,6 +37,8 @@ class FleetUnderTest:
     home: Path
     port: int
     options: tuple[str, ...] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """More settings for all that belongs to it."""
     lines: list[str] = field(default_factory=list)
     _process: subprocess.Popen[str] | None = None
     _up: threading.Event = field(default_factory=threading.Event)
@@ -42,10 +47,29 @@ class FleetUnderTest:
     def environment(self) -> dict[str, str]:
         """For every process that belongs to it."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MYNAH_")}
-        return {**kept, "MYNAH_HOME": str(self.home), "MYNAH_BROKER_URL": f"mqtt://127.0.0.1:{self.port}", "TZ": "UTC"}
+        url = f"mqtt://127.0.0.1:{self.port}"
+        return {**kept, "MYNAH_HOME": str(self.home), "MYNAH_BROKER_URL": url, "TZ": "UTC", **self.extra}
+
+    @property
+    def settings(self) -> BusSettings:
+        """For a bus of the test's own."""
+        return BusSettings(home=self.home, broker_url=f"mqtt://127.0.0.1:{self.port}")
+
+    @property
+    def process(self) -> subprocess.Popen[str]:
+        """`mynah up` itself."""
+        assert self._process is not None
+        return self._process
 
     def start(self) -> None:
         """Start it and wait until everybody is up."""
+        self.launch()
+        if not self._up.wait(UP_WITHIN_S):
+            self.stop()
+            raise TimeoutError("The fleet did not come up:\n" + "\n".join(self.lines))
+
+    def launch(self) -> None:
+        """Start it."""
         self._process = subprocess.Popen(
             [*MYNAH, "up", *self.options],
             env=self.environment,
@@ -57,18 +81,15 @@ class FleetUnderTest:
             start_new_session=True,
         )
         threading.Thread(target=self._read, daemon=True).start()
-        if not self._up.wait(UP_WITHIN_S):
-            self.stop()
-            raise TimeoutError("The fleet did not come up:\n" + "\n".join(self.lines))
 
     def stop(self) -> int:
         """Stop it as Ctrl-C does; its exit code."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGINT)
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
         try:
-            return self._process.wait(15)
+            return self.process.wait(15)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self.process.kill()
             raise
 
     def mynah(self, *words: str, check: bool = True, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
@@ -99,9 +120,8 @@ class FleetUnderTest:
         return {f"{one['name']}/{one['instance']}": one["pid"] for one in workers if one["status"] == "up"}
 
     def _read(self) -> None:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
             self.lines.append(line.rstrip())
             if "Everybody is up" in line:
                 self._up.set()
@@ -117,9 +137,21 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetUnderTest]:
 
 
 @pytest.fixture
-def own_fleet(tmp_path: Path) -> Iterator[FleetUnderTest]:
-    """A fleet that the test may break."""
-    under_test = FleetUnderTest(tmp_path, free_port())
+def make_fleet(tmp_path: Path) -> Iterator[Callable[..., FleetUnderTest]]:
+    """Makes fleets that the test starts and may break: `make_fleet(*options, **settings)`."""
+    with ExitStack() as stack:
+
+        def make(*options: str, **extra: str) -> FleetUnderTest:
+            under_test = FleetUnderTest(tmp_path, free_port(), options, extra)
+            stack.callback(lambda: under_test._process is not None and under_test.stop())
+            return under_test
+
+        yield make
+
+
+@pytest.fixture
+def own_fleet(make_fleet: Callable[..., FleetUnderTest]) -> FleetUnderTest:
+    """A running fleet that the test may break."""
+    under_test = make_fleet()
     under_test.start()
-    yield under_test
-    under_test.stop()
+    return under_test
