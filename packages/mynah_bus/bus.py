@@ -87,6 +87,8 @@ class Bus:
         self.connected = asyncio.Event()
         self.greet: Callable[[], Awaitable[None]] | None = None
         """Called after each connection, when the broker has confirmed the subscriptions."""
+        self.on_reconnect: set[Callable[[], None]] = set()
+        """Called when the connection is back after it was lost: what was sent meanwhile by others did not arrive."""
         self.will: Callable[[], Packet] | None = None
         self._make_link = link or self._mqtt_link
         self._link: Link | None = None
@@ -442,6 +444,9 @@ class Bus:
         self.connected.set()
         for exchange in tuple(self._exchanges.values()):
             exchange.reconnected()
+        if self._out.connections > 1:
+            for told in tuple(self.on_reconnect):
+                told()
 
     async def _echo_once(self) -> float:
         """Send a message to ourselves; everything retained has arrived when it is back."""
