@@ -14,7 +14,6 @@ import struct
 import sys
 import threading
 import traceback
-from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from typing import Any
 import orjson
 
 from mynah_tasks.executors.codec import pack, resolve, restore
-from mynah_tasks.executors.shared import KEPT, Landing, SharedMemory
+from mynah_tasks.executors.shared import KEPT, SharedMemory, at_once
 
 LENGTH = struct.Struct("<I")
 LONGEST_TEXT = 16_000
@@ -47,13 +46,12 @@ def main() -> None:
 def _answer(request: Mapping[str, Any], inbound: SharedMemory, outbound: SharedMemory) -> bytes:
     mark = request["mark"]
     try:
-        landing = Landing(request["notes"])
-        deque(inbound.read(landing.buffers), maxlen=0)
-        result = resolve(request["fn"])(restore(request["data"], landing.things(), mark))
+        things = at_once(inbound.read(request["notes"]))
+        result = resolve(request["fn"])(restore(request["data"], things, mark))
         if inspect.isawaitable(result):
             result = asyncio.run(_wait_for(result))
         packed = pack(result, mark)
-        deque(outbound.write(packed.buffers), maxlen=0)
+        at_once(outbound.write(packed.buffers))
     except BaseException as error:  # noqa: BLE001  # a task may end itself, not its process
         return orjson.dumps({"error": _described(error)})
     return orjson.dumps({"data": orjson.Fragment(packed.text), "notes": packed.notes})

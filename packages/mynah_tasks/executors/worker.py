@@ -10,13 +10,15 @@ import socket
 import struct
 import sys
 from contextlib import closing
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from mynah_tasks.executors.codec import pack, restore
 from mynah_tasks.executors.errors import ProcessDied, RemoteFailure
-from mynah_tasks.executors.shared import Landing, SharedMemory
+from mynah_tasks.executors.shared import SharedMemory, Steps
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +78,7 @@ class WorkerProcess:
         request = {"fn": path, "mark": self._mark, "notes": packed.notes, "data": orjson.Fragment(packed.text)}
         self.busy = True
         try:
-            for _ in self._inbound.write(packed.buffers):
-                await asyncio.sleep(0)
+            await _unhurried(self._inbound.write(packed.buffers))
             text = orjson.dumps(request)
             self._writer.write(LENGTH.pack(len(text)) + text)
             await self._writer.drain()
@@ -147,9 +148,18 @@ class WorkerProcess:
             raise RemoteFailure(
                 failure["type"], failure["message"], failure["traceback"], retryable=failure["retryable"]
             )
-        landing = Landing(reply["notes"])
-        for _ in self._outbound.read(landing.buffers):
-            await asyncio.sleep(0)
-        self._inbound.shrink()
-        self._outbound.shrink()
-        return restore(reply["data"], landing.things(), self._mark)
+        things = await _unhurried(self._outbound.read(reply["notes"]))
+        await _unhurried(self._inbound.shrink())
+        await _unhurried(self._outbound.shrink())
+        return restore(reply["data"], things, self._mark)
+
+
+async def _unhurried(steps: Steps[T]) -> T:
+    """Take the steps one by one, so that the event loop stays awake."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        await asyncio.sleep(0)

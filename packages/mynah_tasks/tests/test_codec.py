@@ -1,4 +1,5 @@
 import math
+import os
 
 import numpy as np
 import orjson
@@ -9,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from mynah_tasks.executors import NotPortable
 from mynah_tasks.executors.codec import import_name, pack, resolve, restore
-from mynah_tasks.executors.shared import KEPT, PIECE, Landing, SharedMemory
+from mynah_tasks.executors.shared import KEPT, PIECE, SharedMemory, at_once
 from mynah_tasks.tests import deeds
 
 MARK = "5ca1ab1e"
@@ -30,11 +31,10 @@ values = st.recursive(
 def through_shared_memory(value):
     memory = SharedMemory.create()
     packed = pack(value, MARK)
-    list(memory.write(packed.buffers))
-    landing = Landing(orjson.loads(orjson.dumps(packed.notes)))
-    list(memory.read(landing.buffers))
+    at_once(memory.write(packed.buffers))
+    things = at_once(memory.read(orjson.loads(orjson.dumps(packed.notes))))
     memory.close()
-    return restore(orjson.loads(packed.text), landing.things(), MARK)
+    return restore(orjson.loads(packed.text), things, MARK)
 
 
 def same(one, other):
@@ -60,30 +60,32 @@ def test_a_value_from_outside_cannot_pass_for_an_array():
     assert through_shared_memory(forged)["5CA1AB1E"] == 0
 
 
-def test_large_buffers_are_copied_in_pieces_between_which_the_loop_runs():
+@pytest.mark.parametrize("note", [[3 * PIECE + 1], [3 * PIECE + 1, "|u1", [3 * PIECE + 1]]])
+def test_large_things_are_copied_in_pieces_between_which_the_loop_runs(note):
     memory = SharedMemory.create()
-    large = memoryview(bytearray(3 * PIECE + 1))
-    assert len(list(memory.write([large]))) == 3
-    assert len(list(memory.read([large]))) == 3
+    large = np.arange(3 * PIECE + 1, dtype=np.uint8)
+    assert len(list(memory.write([memoryview(large)]))) == 3
+    assert len(list(memory.read([note]))) == 3
+    (thing,) = at_once(memory.read([note]))
+    memory.close()
+    np.testing.assert_array_equal(np.frombuffer(thing, np.uint8), large)
+
+
+@pytest.mark.parametrize("note", [[1], [1, "|u1", [1]]])
+def test_less_memory_than_was_said_is_an_error_and_not_an_endless_loop(note):
+    memory = SharedMemory.create()
+    with pytest.raises(EOFError):
+        at_once(memory.read([note]))
     memory.close()
 
 
-def test_a_landing_larger_than_what_was_written_is_an_error_and_not_an_endless_loop():
+def test_large_memory_is_given_back_bit_by_bit():
     memory = SharedMemory.create()
-    with pytest.raises(EOFError):
-        list(memory.read([memoryview(bytearray(1))]))
-    memory.close()
-
-
-def test_large_memory_is_given_back():
-    memory = SharedMemory.create()
-    list(memory.write([memoryview(bytearray(KEPT))]))
-    memory.shrink()
-    list(memory.read([memoryview(bytearray(KEPT))]))
-    list(memory.write([memoryview(bytearray(KEPT + 1))]))
-    memory.shrink()
-    with pytest.raises(EOFError):
-        list(memory.read([memoryview(bytearray(1))]))
+    at_once(memory.write([memoryview(bytearray(3 * KEPT + 1))]))
+    assert len(list(memory.shrink())) == 3
+    assert os.fstat(memory.descriptor).st_size == KEPT
+    at_once(memory.shrink())
+    assert os.fstat(memory.descriptor).st_size == KEPT
     memory.close()
 
 

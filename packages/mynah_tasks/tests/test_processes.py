@@ -4,7 +4,9 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +190,26 @@ async def test_a_large_array_is_the_tasks_own_and_leaves_the_callers_untouched()
     np.testing.assert_array_equal(back, -np.arange(3_000_000))
     np.testing.assert_array_equal(again, -np.arange(10))
     assert array[1] == 1.0
+
+
+@pytest.mark.req("PERF-01")
+@pytest.mark.parametrize("thing", [np.ones(4 * 2**20), bytes(32 * 2**20)], ids=["array", "bytes"])
+async def test_the_event_loop_stays_awake_while_large_things_travel(thing):
+    turns = []
+    """The processor time at each turn of the loop: what other programs do to the machine does not count."""
+
+    async def take_turns():
+        while True:
+            turns.append(time.thread_time())
+            await asyncio.sleep(0)
+
+    async with Executors(processes=1) as executors:
+        await executors.run(PROCESS, deeds.process_id, None, timeout=60)
+        taking = asyncio.create_task(take_turns())
+        await asyncio.sleep(0)
+        await executors.run(PROCESS, deeds.echo, thing, timeout=60)
+        taking.cancel()
+    assert max(after - before for before, after in pairwise(turns)) < 0.050
 
 
 async def test_a_strided_array_arrives_as_it_looks():
