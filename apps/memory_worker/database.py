@@ -122,6 +122,8 @@ def connect(path: Path, patience_s: float) -> sqlite3.Connection:
     connection.text_factory = lenient
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA secure_delete = ON")
+    # A journal that a long reader let grow gives its room back.
+    connection.execute("PRAGMA journal_size_limit = 16000000")
     return connection
 
 

@@ -32,10 +32,10 @@ class Prompt:
     text: str
     history: tuple[Turn, ...] = ()
     """Oldest first, without `text`."""
-    system: str | None = None
+    system: str = ""
     memories: tuple[Memory, ...] | None = None
     """What is remembered about the text, best first; None when the memory could not be asked."""
-    max_tokens: int = 512
+    max_tokens: int = 256
     """At most so many deltas come back; positive."""
     temperature: float = 0.7
     """0 (always the same) to 2; an engine without chance ignores it."""
