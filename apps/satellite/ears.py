@@ -23,7 +23,10 @@ LEVELS_EVERY: Final = 4
 
 
 class Ears:
-    """The microphone's side of a satellite; `begun` is called when a turn begins, before anybody hears of it."""
+    """The microphone's side of a satellite.
+
+    `begun` is called when a turn begins, before anybody hears of it, `told` when the router was told about a turn.
+    """
 
     def __init__(  # what it hears with, and how
         self,
@@ -35,6 +38,7 @@ class Ears:
         push_to_talk: bool,
         watched: bool,
         begun: Callable[[str], None],
+        told: Callable[[], None],
     ) -> None:
         self._bus = bus
         self._name = name
@@ -43,6 +47,7 @@ class Ears:
         self._push_to_talk = push_to_talk
         self._watched = watched
         self._begun = begun
+        self._told = told
         self._turn: str | None = None
         self._muted = False
         self._partial: asyncio.Task[None] | None = None
@@ -137,3 +142,5 @@ class Ears:
         )
         with conversation(turn=turn, session=self._name):
             self._bus.publish(event)
+        if turn is not None:
+            self._told()

@@ -80,6 +80,13 @@ class Mouth:
             self._sink.stop()
             self._wake()
 
+    def drop(self, turn: str, reason: str = "") -> None:
+        """Play nothing more of a turn, whatever comes of it."""
+        if self._playlist.turn == turn:
+            self.stop(reason)
+        else:
+            self._playlist.drop(turn)
+
     def alarm(self) -> None:
         """Sound two falling tones: something went wrong that nobody can put into words."""
         turn = new_id()
@@ -119,6 +126,7 @@ class Mouth:
         except TimeoutError:
             log.warning("Turn %s stopped in the middle; its next piece did not come", self._playlist.turn)
             self._drop_head()
+            self.alarm()
 
     def _drop_head(self) -> None:
         if self._playlist.turn is not None:

@@ -3,22 +3,39 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Self
+from typing import Final, Self
 
-from mynah_bus import Bus, current, handles
-from mynah_contracts import Health, MicControl, PlaybackControl, Role, SatelliteControl, Speech, TurnEvent
+from mynah_bus import Bus, conversation, current, handles
+from mynah_contracts import (
+    Health,
+    MicControl,
+    PlaybackControl,
+    Role,
+    SatelliteControl,
+    Speech,
+    TurnEvent,
+    WakeEvent,
+)
 from satellite.ears import Ears
 from satellite.listener import Listener
 from satellite.mouth import Mouth
 from satellite.sinks import Sink
 from satellite.sources import Source
 
-ROUTER_GONE = "I encountered an error: the router went down."
-OVER = frozenset({"done", "cancelled", "failed"})
+ROUTER_GONE: Final = "I encountered an error: the router went down."
+NO_ROUTER: Final = "I encountered an error: no router is running."
+NO_SIGN: Final = "I encountered an error: the router does not follow this turn."
+SIGN_WITHIN_S: Final = 3.0
+"""How long the router may take to show that it knows what it was told about a turn."""
+OVER: Final = frozenset({"done", "cancelled", "failed"})
 
 
 class Room:
-    """Listens at a source and speaks at a sink, as long as the block lasts."""
+    """Listens at a source and speaks at a sink, as long as the block lasts.
+
+    The router ends each turn. When it cannot, because it is gone or a message was lost with the connection, the room
+    ends the turn itself, audibly, and nothing of that turn is played afterwards.
+    """
 
     def __init__(  # what a room is made of
         self,
@@ -39,12 +56,22 @@ class Room:
         self.ears: Ears | None = None
         if source is not None:
             self.ears = Ears(
-                bus, name, source, listener, push_to_talk=push_to_talk, watched=watched, begun=self._turn_begun
+                bus,
+                name,
+                source,
+                listener,
+                push_to_talk=push_to_talk,
+                watched=watched,
+                begun=self._turn_begun,
+                told=self._expect_sign,
             )
         self._stack = AsyncExitStack()
         self._turn: str | None = None
         self._last: TurnEvent | None = None
         self._over = asyncio.Event()
+        self._overdue: asyncio.TimerHandle | None = None
+        self._is_finished = False
+        """Whether the router has said how many sentences the turn has."""
 
     async def __aenter__(self) -> Self:
         stack = self._stack
@@ -53,7 +80,10 @@ class Room:
             await stack.enter_async_context(self._source)
         self._bus.fleet.on_change.add(self._fleet_changed)
         stack.callback(self._bus.fleet.on_change.discard, self._fleet_changed)
-        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        self._bus.on_reconnect.add(self._reconnected)
+        stack.callback(self._bus.on_reconnect.discard, self._reconnected)
+        stack.callback(self._sign)
+        self._tasks = tasks = await stack.enter_async_context(asyncio.TaskGroup())
         playing = tasks.create_task(self.mouth.play(), name="play")
         stack.callback(playing.cancel)
         if self.ears is not None:
@@ -75,6 +105,7 @@ class Room:
     async def speech(self, speech: Speech) -> None:
         """Play a piece when it is its turn."""
         if speech.satellite == self._name:
+            self._sign_of(current().turn)
             self.mouth.add(speech)
 
     @handles
@@ -82,10 +113,13 @@ class Room:
         """Do what the router says about a turn."""
         if control.satellite != self._name:
             return
+        turn = current().turn
+        self._sign_of(turn)
         match control.action:
             case "finish":
-                self.mouth.announce(current().turn or "", control.sentences)
-            case "stop" if self.mouth.turn == current().turn:
+                self._is_finished = self._is_finished or turn == self._turn
+                self.mouth.announce(turn or "", control.sentences)
+            case "stop" if self.mouth.turn == turn:
                 self.mouth.stop(control.reason)
             case "stand_down" if self.ears is not None:
                 await self.ears.stand_down()
@@ -114,20 +148,66 @@ class Room:
     @handles
     async def follow(self, event: TurnEvent) -> None:
         """Know how our turn ended."""
+        self._sign_of(event.turn_id)
         if event.turn_id == self._turn and event.phase in OVER:
-            self._last = event
-            self._over.set()
+            self._end(event)
 
-    def _fleet_changed(self, health: Health) -> None:
-        """Without the router nobody ends our turn: end it here, and be heard doing so."""
-        if health.service is Role.ROUTER and health.status == "down" and self._turn and not self._over.is_set():
-            self._last = TurnEvent(turn_id=self._turn, satellite=self._name, phase="failed", error=ROUTER_GONE)
-            self.mouth.stop("error")
-            self.mouth.alarm()
-            self._over.set()
+    # -- the turn, and who looks after it
+
+    @property
+    def _is_open(self) -> bool:
+        return self._turn is not None and not self._over.is_set()
 
     def _turn_begun(self, turn: str) -> None:
         """What was being said is cut: somebody has something else in mind."""
         self.mouth.stop("interrupted")
         self._turn = turn
+        self._is_finished = False
         self._over.clear()
+        if self._bus.connected.is_set() and not self._bus.fleet.is_up(Role.ROUTER):
+            self._give_up(NO_ROUTER)
+
+    def _fleet_changed(self, health: Health) -> None:
+        """Without the router nobody ends our turn."""
+        if health.service is Role.ROUTER and health.status == "down" and self._is_open:
+            self._give_up(ROUTER_GONE)
+
+    def _reconnected(self) -> None:
+        """What the router said meanwhile is lost: once nothing is left to play, it has to show that it is there."""
+        if self._is_open:
+            self._tasks.create_task(self._expect_sign_after_speech(), name="expect")
+
+    async def _expect_sign_after_speech(self) -> None:
+        await self.mouth.silent.wait()
+        self._expect_sign()
+
+    def _expect_sign(self) -> None:
+        """The router was told something about the turn, and says so; else the turn is given up."""
+        self._sign()
+        if self._is_open:
+            self._overdue = asyncio.get_running_loop().call_later(SIGN_WITHIN_S, self._give_up, NO_SIGN)
+
+    def _sign_of(self, turn: str | None) -> None:
+        if turn == self._turn:
+            self._sign()
+
+    def _sign(self) -> None:
+        """The turn is looked after."""
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
+
+    def _give_up(self, why: str) -> None:
+        """End the turn here, audibly unless all of its answer is here; whoever still works on it is told to stop."""
+        assert self._turn is not None
+        if not self._is_finished:
+            self.mouth.drop(self._turn, "error")
+            self.mouth.alarm()
+        with conversation(turn=self._turn, session=self._name):
+            self._bus.publish(WakeEvent(type="cancelled", satellite=self._name, cause=why))
+        self._end(TurnEvent(turn_id=self._turn, satellite=self._name, phase="failed", error=why))
+
+    def _end(self, event: TurnEvent) -> None:
+        self._sign()
+        self._last = event
+        self._over.set()
