@@ -51,6 +51,8 @@ class Live:
 
     def transcribed(self, text: str) -> bool:
         """What was said is known; False if that comes too late."""
+        if self.turn.state is State.LISTENING:
+            self.listened()  # the satellite's word was lost
         fits = self.turn.transcribed(text)
         self.tell()
         return fits

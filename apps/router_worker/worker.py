@@ -115,7 +115,11 @@ class Conversation:
     @handles
     async def transcript(self, transcript: Transcript) -> None:
         """Something was said: in a turn that listens, or published by hand."""
-        live = self._turns.get(current().turn or "")
+        turn = current().turn
+        live = self._turns.get(turn or "")
+        if live is None and turn is not None:
+            log.info("Ignored what was said in turn %s, which is over.", turn)
+            return
         if live is None:
             satellite = transcript.satellite or self._settings.default_satellite
             live = self._begin(satellite, typed=transcript.text, is_played=satellite in self._present)
