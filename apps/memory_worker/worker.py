@@ -80,7 +80,7 @@ class Memory:
                 )
                 for one in found.documents
             ],
-            strategy=query.strategy,
+            strategy=found.strategy_used,
             tokens=found.total_tokens,
             truncated=found.truncated,
         )
@@ -100,10 +100,7 @@ class Memory:
             if wanted.text is None:
                 forgotten = await in_thread(self._store.forget_user, wanted.user)
             else:
-                question = Question(text=wanted.text, user=wanted.user, top_k=50)
-                found = await self._store.query_async(question)
-                ids = [one.id for one in found.documents]
-                forgotten = await in_thread(lambda: self._store.forget(wanted.user, ids=ids))
+                forgotten = await in_thread(self._store.forget_about, wanted.user, wanted.text)
         except MemoryStoreError as error:
             raise EngineFailed(str(error)) from error
         return MemoryChanged(forgotten=forgotten)

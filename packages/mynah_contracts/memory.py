@@ -27,7 +27,8 @@ class MemoryResults(Event, topic="memory/results", by=Role.MEMORY, to=(Role.LLM,
     """What was found, best first."""
 
     results: list[Remembered] = Field(default_factory=list)
-    strategy: Strategy = "hybrid"
+    strategy: Strategy | Literal["lexical"] = "hybrid"
+    """How it was found; `lexical`: by words alone, where no embedding model is there."""
     tokens: int = 0
     truncated: bool = False
 
