@@ -100,18 +100,18 @@ class WorkerProcess:
     async def _live(self) -> int:
         """Start, wait for the end, tidy up; the exit code, negative for a signal."""
         near, far = socket.socketpair()
-        with closing(self._inbound), closing(self._outbound), closing(near):
+        with closing(self._inbound), closing(self._outbound):
             self._reader, self._writer = await asyncio.open_unix_connection(sock=near)
-            with far:
-                self._process = await self._start(far)
-            if self._condemned:
-                self.kill()
             try:
+                with far:
+                    self._process = await self._start(far)
+                if self._condemned:
+                    self.kill()
                 await self._greeting()
                 return await self._process.wait()
             finally:
                 self.kill()
-                self._writer.close()
+                self._writer.transport.abort()
 
     async def _start(self, far: socket.socket) -> asyncio.subprocess.Process:
         descriptors = (far.fileno(), self._inbound.descriptor, self._outbound.descriptor)

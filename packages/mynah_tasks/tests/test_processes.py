@@ -4,6 +4,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from itertools import pairwise
@@ -128,6 +129,42 @@ async def test_an_idle_process_that_dies_is_no_ones_failure():
         os.kill(pid, signal.SIGKILL)
         wait_until_gone(pid)
         assert await executors.run(PROCESS, deeds.process_id, None, timeout=60) != pid
+
+
+async def test_processes_that_come_and_go_leave_no_descriptors_and_no_threads_behind():
+    def held():
+        return len(os.listdir("/proc/self/fd")), {thread.name for thread in threading.enumerate()}
+
+    before = held()
+    async with Executors(processes=2) as executors:
+        for _ in range(5):
+            with pytest.raises(ProcessDied):
+                await executors.run(PROCESS, deeds.vanish, 1, timeout=60)
+            with pytest.raises(DeadlineExceeded):
+                await executors.run(PROCESS, deeds.hang_with_gil, None, timeout=0.01)
+    await asyncio.sleep(0)
+    after = held()
+    assert after[0] == before[0]
+    assert not {name for name in after[1] - before[1] if name.startswith("mynah")}
+
+
+@pytest.mark.parametrize(
+    ("program", "error", "said"),
+    [("/bin/false", ProcessDied, "ended with exit code 1"), ("/nowhere/python", FileNotFoundError, "nowhere")],
+)
+async def test_a_process_that_cannot_start_fails_its_task_and_the_next_one_is_tried_anew(
+    monkeypatch, program, error, said, caplog
+):
+    async with Executors(processes=1) as executors:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "executable", program)
+            for _ in range(2):
+                with pytest.raises(error, match=said):
+                    await executors.run(PROCESS, deeds.echo, 1, timeout=60)
+        with suppress(error):  # one more may have been started before the program was there again
+            await executors.run(PROCESS, deeds.echo, 1, timeout=60)
+        assert await executors.run(PROCESS, deeds.echo, "again", timeout=60) == "again"
+    assert ("a worker process could not run" in caplog.text) is (error is FileNotFoundError)
 
 
 async def test_memory_beyond_the_limit_fails_the_task_and_nothing_else():

@@ -239,6 +239,17 @@ async def test_closed_executors_refuse_work():
         await executors.run(INLINE, deeds.echo, None, timeout=60)
 
 
+async def test_whoever_waits_for_a_thread_hears_that_the_executors_close(gate):
+    async with Executors(threads=1, grace=0) as executors:
+        busy = asyncio.create_task(executors.run(THREAD, gate.work, None, timeout=None))
+        await gate.wait_until_entered()
+        waiting = asyncio.create_task(executors.run(THREAD, deeds.echo, None, timeout=None))
+        await asyncio.sleep(0)
+    with pytest.raises(ExecutorsClosed):
+        await waiting
+    busy.cancel()
+
+
 @pytest.mark.req("CON-06")
 async def test_executors_belong_to_the_thread_that_opened_them():
     async with Executors() as executors:
