@@ -133,7 +133,7 @@ async def test_an_idle_process_that_dies_is_no_ones_failure():
 
 async def test_processes_that_come_and_go_leave_no_descriptors_and_no_threads_behind():
     def held():
-        return len(os.listdir("/proc/self/fd")), {thread.name for thread in threading.enumerate()}
+        return len(list(Path("/proc/self/fd").iterdir())), {thread.name for thread in threading.enumerate()}
 
     before = held()
     async with Executors(processes=2) as executors:
