@@ -135,6 +135,17 @@ async def test_no_more_than_three_listen_at_a_time(deaf):
     assert sorted(task.result()[0] for task in tasks) == sorted(f"words {number}" for number in range(30))
 
 
+@pytest.mark.req("STT-07")
+async def test_listen_async_listens_once_a_call_and_leaves_the_line_empty():
+    ears = Ears()
+    ears.let(150)
+    async with EnhancedVoiceEngine(ears) as engine:
+        for _ in range(150):
+            assert (await engine.listen_async(timeout=60))[1] == 0.9
+        assert engine.voice_queue.size() == 0
+    assert ears.heard == 150
+
+
 @pytest.mark.req("STT-07", "Q-01", "EVB-04")
 async def test_listen_async_is_refused_at_once_when_a_hundred_wait(deaf):
     async with EnhancedVoiceEngine(deaf) as engine:
