@@ -1,0 +1,1 @@
+"""Grammars: what can be said, compiled from the intents that the assistant knows."""

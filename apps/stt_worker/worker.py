@@ -1,0 +1,126 @@
+"""Puts recordings into words, in a process of its own: the embedded recogniser would hold up the event loop."""
+
+import asyncio
+import hashlib
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any, Final, Self
+
+from mynah_audio.errors import AudioError
+from mynah_audio.pcm import SAMPLE_RATE, Samples, from_bytes
+from mynah_audio.recording import load
+from mynah_bus import Bus, EngineFailed, MynahError, Worker, handles, in_thread
+from mynah_contracts import PartialTranscript, Role, Transcribe, TranscribePart, Transcript, Vocabulary
+from mynah_tasks.executors import ExecutorError
+from mynah_tasks.executors.processes import ProcessPool
+from stt_worker.hosted import prepare, transcribe, transcribe_part
+from stt_worker.settings import SttSettings
+
+log = logging.getLogger(__name__)
+
+RIFF: Final = b"RIFF"
+LONGEST_S: Final = 240.0
+GRACE_S: Final = 2.0
+
+
+class Transcription:
+    """Answers recordings with their text."""
+
+    def __init__(self, folder: Path, settings: SttSettings) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._vocabulary: str | None = None
+        self.engine = settings.engine
+
+    async def __aenter__(self) -> Self:
+        self._pool = ProcessPool(1)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        known = sorted(self._folder.glob("vocabulary-*.json"), key=lambda path: path.stat().st_mtime)
+        self._vocabulary = str(known[-1]) if known else None
+        await self._prepare()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._pool.aclose(GRACE_S)
+
+    @handles(at_once=1, waiting=50)
+    async def transcribe(self, recording: Transcribe) -> Transcript:
+        """Recognise a recording."""
+        samples = await self._samples(recording.audio)
+        began = time.perf_counter()
+        found = await self._call(transcribe, samples, recording.language)
+        return Transcript(
+            text=found["text"],
+            confidence=min(max(found["confidence"], 0.0), 1.0),
+            language=recording.language or self._settings.language,
+            satellite=recording.satellite,
+            engine=self.engine,
+            mode=found["mode"],
+            audio_ms=1e3 * len(samples) / SAMPLE_RATE,
+            ms=1e3 * (time.perf_counter() - began),
+        )
+
+    @handles(at_once=1, waiting=1)
+    async def transcribe_part(self, part: TranscribePart) -> PartialTranscript:
+        """Recognise as much as has been said."""
+        found = await self._call(transcribe_part, await self._samples(part.audio), part.language)
+        return PartialTranscript(text=found["text"], seq=part.seq, satellite=part.satellite, complete=found["complete"])
+
+    @handles
+    async def learn(self, vocabulary: Vocabulary) -> None:
+        """Understand what the router understands."""
+        if vocabulary.language != self._settings.language:
+            return
+        content = json.dumps(vocabulary.intents, sort_keys=True).encode()
+        path = self._folder / f"vocabulary-{hashlib.sha256(content).hexdigest()[:16]}.json"
+        if str(path) == self._vocabulary:
+            return
+        await asyncio.to_thread(_write, path, content)
+        self._vocabulary = str(path)
+        await self._prepare()
+
+    async def _samples(self, audio: bytes) -> Samples:
+        """16 kHz mono of a WAV, or of bare samples."""
+        if audio[:4] != RIFF:
+            if len(audio) % 2 or len(audio) > 2 * SAMPLE_RATE * LONGEST_S:
+                raise MynahError("Neither a WAV nor 16 kHz mono 16-bit samples.", code="bad_audio")
+            return from_bytes(audio)
+        try:
+            return (await in_thread(lambda: load(audio, limit_s=LONGEST_S))).samples
+        except AudioError as error:
+            raise MynahError(str(error), code="bad_audio") from error
+
+    async def _prepare(self) -> None:
+        """Load the engine, or have it learn a vocabulary; says which engine it is and why."""
+        told = await self._run(prepare, {})
+        self.engine = told["engine"]
+        log.info("%s It knows %d words (%s).", told["why"], told["words"], told["mode"])
+
+    async def _call(self, what: Any, samples: Samples, language: str | None) -> dict[str, Any]:
+        return await self._run(what, {"samples": samples, "language": language})
+
+    async def _run(self, what: Any, payload: dict[str, Any]) -> dict[str, Any]:
+        common = {
+            "engine": self._settings.engine,
+            "vocabulary": self._vocabulary,
+            "cache": str(self._folder),
+        }
+        try:
+            result: dict[str, Any] = await self._pool.run(what, common | payload, timeout=self._settings.hung_after)
+        except ExecutorError as error:
+            raise EngineFailed(str(error), retryable=True) from error
+        return result
+
+
+def _write(path: Path, content: bytes) -> None:
+    draft = path.with_suffix(".draft")
+    draft.write_bytes(content)
+    draft.replace(path)
+
+
+def build() -> Worker:
+    """The worker as it runs."""
+    bus = Bus(Role.STT)
+    return Worker(bus, Transcription(bus.settings.home / "stt" / bus.instance, SttSettings()))
