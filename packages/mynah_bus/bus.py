@@ -433,7 +433,8 @@ class Bus:
 
     async def _on_connect(self) -> None:
         self.fleet.forget()
-        await self._out.subscribe(list(self._filters.items()))
+        subscribed = dict(self._filters)
+        await self._out.subscribe(list(subscribed.items()))
         seconds = await self._echo_once()
         if seconds > SLOW_ECHO:
             seconds = min(seconds, await self._echo_once())
@@ -441,6 +442,9 @@ class Bus:
             log.warning("A message through the broker takes %.0f ms; is `set_tcp_nodelay true` set?", seconds * 1e3)
         if self.greet is not None:
             await self.greet()
+        while late := self._filters.items() - subscribed.items():
+            subscribed.update(late)
+            await self._out.subscribe(list(late))
         self.connected.set()
         for exchange in tuple(self._exchanges.values()):
             exchange.reconnected()

@@ -11,7 +11,7 @@ import random
 import ssl
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -32,6 +32,8 @@ SUCCESS: Final = 0
 NO_SUBSCRIBER: Final = 0x10
 FATAL: Final = frozenset({0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C})
 """Connection refusals that trying again does not mend, such as a wrong password."""
+REFUSAL_WITHIN: Final = 0.1
+"""Seconds for the reason of a refusal to be read after the broker hung up."""
 HIGH_WATER: Final = 1 << 20
 """Bytes not yet taken by the socket above which streams are dropped."""
 
@@ -270,8 +272,9 @@ class MqttLink:
         self._client = client
         try:
             async with asyncio.timeout(10):
-                await client.connect(
-                    self._address.host, self._address.port, ssl=self._tls or False, keepalive=KEEPALIVE
+                await _unless_lost(
+                    client.connect(self._address.host, self._address.port, ssl=self._tls or False, keepalive=KEEPALIVE),
+                    lost,
                 )
         except MQTTConnectError as error:
             raise ConnectionRefused(error._code, str(error.message)) from error  # noqa: SLF001
@@ -371,6 +374,22 @@ class MqttLink:
                 content_type=_first(properties, "content_type"),
             )
         )
+
+
+async def _unless_lost(connecting: Coroutine[Any, Any, None], lost: asyncio.Event) -> None:
+    """Connect; ConnectionResetError when the broker hangs up meanwhile, for which gmqtt would wait in vain."""
+    task, losing = asyncio.ensure_future(connecting), asyncio.ensure_future(lost.wait())
+    try:
+        await asyncio.wait({task, losing}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            await asyncio.wait({task}, timeout=REFUSAL_WITHIN)
+        if not task.done():
+            raise ConnectionResetError("it hung up")
+        await task
+    finally:
+        for each in (task, losing):
+            each.cancel()
+        await asyncio.gather(task, losing, return_exceptions=True)
 
 
 def _first(properties: dict[str, Any], name: str) -> Any:
