@@ -83,6 +83,8 @@ class Transcription:
 
     async def _samples(self, audio: bytes) -> Samples:
         """16 kHz mono of a WAV, or of bare samples."""
+        if not audio:
+            raise MynahError("The recording is empty.", code="bad_audio")
         if audio[:4] != RIFF:
             if len(audio) % 2 or len(audio) > 2 * SAMPLE_RATE * LONGEST_S:
                 raise MynahError("Neither a WAV nor 16 kHz mono 16-bit samples.", code="bad_audio")
@@ -123,4 +125,4 @@ def _write(path: Path, content: bytes) -> None:
 def build() -> Worker:
     """The worker as it runs."""
     bus = Bus(Role.STT)
-    return Worker(bus, Transcription(bus.settings.home / "stt" / bus.instance, SttSettings()))
+    return Worker(bus, Transcription(bus.settings.home / "stt", SttSettings()))
