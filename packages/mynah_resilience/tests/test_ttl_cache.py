@@ -39,6 +39,13 @@ async def test_putting_a_value_again_makes_it_fresh(clock: FakeClock) -> None:
     assert cache.get("b") is None, "b was now the oldest"
 
 
+def test_putting_a_value_again_displaces_no_other() -> None:
+    cache = TtlCache[str, int](capacity=2)
+    for key in ("a", "b", "b"):
+        cache.put(key, 1)
+    assert (cache.get("a"), cache.get("b")) == (1, 1)
+
+
 def test_clearing_forgets_everything() -> None:
     cache = TtlCache[str, int]()
     cache.put("a", 1)

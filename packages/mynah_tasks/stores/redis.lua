@@ -12,12 +12,14 @@
 --   ended, dead  what has ended and dead letters, oldest first   events           a stream of what has happened
 --   op:<number>  the answer that a call got, should it ask again because that was lost
 --
--- Moments are seconds since 1970. Numbers leave as text: a reply would cut off what is behind the point.
+-- Moments are seconds since 1970. They leave as text: in an answer, a number would be cut.
 
 local P, NOW, OWNER, RULES, NEWS
 
 local TERMINAL = { completed = true, failed = true, cancelled = true, timeout = true }
 local DEADLY = { failed = true, timeout = true }
+local FACTS = { 'status', 'seq', 'priority', 'heavy', 'max_retries', 'attempts', 'crashes', 'token', 'owner',
+  'ready_at', 'error', 'expires', 'waits' }
 local ALONE_FROM = 2
 local REMEMBER = 60
 
@@ -27,10 +29,6 @@ end
 
 local function call(command, key, ...)
   return redis.call(command, P .. key, ...)
-end
-
-local function fields(id, ...)
-  return call('HMGET', 't:' .. id, ...)
 end
 
 local function field(id, name)
@@ -45,61 +43,73 @@ local function refuse(code, message)
   error({ refused = { code, message } })
 end
 
+local function load(id)
+  local values = call('HMGET', 't:' .. id, unpack(FACTS))
+  local task = { id = id }
+  for place, name in ipairs(FACTS) do
+    task[name] = values[place]
+  end
+  return task.status and task
+end
+
+local function save(task, ...)
+  call('HSET', 't:' .. task.id, ...)
+end
+
 -- States
 
-local function become(id, status)
-  local was, seq = unpack(fields(id, 'status', 'seq'))
-  call('ZREM', was, id)
-  call('ZADD', status, seq, id)
-  call('HSET', 't:' .. id, 'status', status)
+local function become(task, status, ...)
+  call('ZREM', task.status, task.id)
+  call('ZADD', status, task.seq, task.id)
+  save(task, 'status', status, ...)
+  task.status = status
   NEWS.changed = true
 end
 
-local function place(id)
-  local seq, heavy, crashes = unpack(fields(id, 'seq', 'heavy', 'crashes'))
+local function place(task)
   local queue = 'ready'
-  if tonumber(crashes) >= ALONE_FROM then
+  if tonumber(task.crashes) >= ALONE_FROM then
     queue = 'suspects'
-  elseif heavy == '1' then
+  elseif task.heavy == '1' then
     queue = 'heavy'
   end
-  return queue, string.format('%016d:%s', seq, id)
+  return queue, string.format('%016d:%s', task.seq, task.id)
 end
 
-local function make_ready(id)
-  local queue, member = place(id)
-  call('HSET', 't:' .. id, 'ready_at', text(NOW))
-  call('ZADD', queue, text(NOW + field(id, 'priority') * RULES.ageing), member)
-  NEWS.ready = true
+local function make_ready(task)
+  local queue, member = place(task)
+  save(task, 'ready_at', text(NOW))
+  call('ZADD', queue, text(NOW + task.priority * RULES.ageing), member)
+  NEWS.changed, NEWS.ready = true, true
 end
 
-local function left_running(id)
-  local owner = field(id, 'owner')
-  call('ZREM', 'leases', id)
-  call('SREM', 'mine:' .. owner, id)
-  if call('HGET', 'alone', owner) == id then
-    call('HDEL', 'alone', owner)
+local function left_running(task)
+  call('ZREM', 'leases', task.id)
+  call('SREM', 'mine:' .. task.owner, task.id)
+  if call('HGET', 'alone', task.owner) == task.id then
+    call('HDEL', 'alone', task.owner)
   end
 end
 
-local function step_back(id)
-  left_running(id)
-  become(id, 'pending')
+local function step_back(task, ...)
+  left_running(task)
+  become(task, 'pending', ...)
 end
 
-local function revoke(id)
-  local token, owner = unpack(fields(id, 'token', 'owner'))
-  table.insert(NEWS.revoked, { id, token, owner })
-  call('HSET', 't:' .. id, 'token', count('token'))
+-- Takes a task from who runs it, so that an outcome will come too late.
+local function revoke(task)
+  table.insert(NEWS.revoked, { task.id, task.token, task.owner })
+  task.token = count('token')
+  save(task, 'token', task.token)
 end
 
 -- Ends
 
 local function forget(id)
-  local status, key = unpack(fields(id, 'status', 'key'))
-  call('DEL', 't:' .. id)
+  local key = field(id, 'key')
+  call('ZREM', field(id, 'status'), id)
   call('ZREM', 'all', id)
-  call('ZREM', status, id)
+  call('DEL', 't:' .. id)
   if key then
     call('HDEL', 'keys', key)
   end
@@ -111,59 +121,72 @@ local function keep_last(name)
   end
 end
 
-local function close(id, status, reason, result, took)
-  local was = field(id, 'status')
-  if was == 'running' then
-    left_running(id)
+local function shelve(id, name)
+  call('ZADD', name, count('ended'), id)
+  NEWS.changed, NEWS.is_shelf_fuller = true, true
+end
+
+local function close(task, status, reason, result, took)
+  if task.status == 'running' then
+    left_running(task)
   else
-    local queue, member = place(id)
+    local queue, member = place(task)
     call('ZREM', queue, member)
-    call('ZREM', 'paused', id)
+    call('ZREM', 'paused', task.id)
   end
-  become(id, status)
-  call('ZREM', 'expiry', id)
-  call('HSET', 't:' .. id, 'completed_at', text(NOW), 'execution_time', took or '0')
-  if reason then
-    call('HSET', 't:' .. id, 'error', reason)
-  else
-    call('HDEL', 't:' .. id, 'error')
-  end
+  local end_ = { 'completed_at', text(NOW), 'execution_time', took or '0' }
   if result then
-    call('HSET', 't:' .. id, 'result', result)
+    table.insert(end_, 'result')
+    table.insert(end_, result)
   end
-  for _, parent in ipairs(call('SMEMBERS', 'deps:' .. id)) do
-    call('ZREM', 'kids:' .. parent, id)
+  if reason then
+    table.insert(end_, 'error')
+    table.insert(end_, reason)
+  elseif task.error then
+    call('HDEL', 't:' .. task.id, 'error')
   end
-  call('DEL', 'deps:' .. id)
-  table.insert(NEWS.ended, id)
-  call('ZADD', DEADLY[status] and 'dead' or 'ended', count('ended'), id)
+  become(task, status, unpack(end_))
+  if task.expires then
+    call('ZREM', 'expiry', task.id)
+  end
+  if task.waits then
+    for _, parent in ipairs(call('SMEMBERS', 'deps:' .. task.id)) do
+      call('ZREM', 'kids:' .. parent, task.id)
+    end
+    call('DEL', 'deps:' .. task.id)
+  end
+  table.insert(NEWS.ended, task.id)
+  shelve(task.id, DEADLY[status] and 'dead' or 'ended')
 end
 
 local function take_kids(id)
   local kids = call('ZRANGE', 'kids:' .. id, 0, -1)
-  call('DEL', 'kids:' .. id)
+  if #kids > 0 then
+    call('DEL', 'kids:' .. id)
+  end
   return kids
 end
 
 -- Ends a task and all that its end concerns; gives the ids of those that ended.
-local function finish(id, status, reason, result, took)
-  local all = { id }
-  close(id, status, reason, result, took)
+local function finish(task, status, reason, result, took)
+  local all = { task.id }
+  close(task, status, reason, result, took)
   if status == 'completed' then
-    for _, kid in ipairs(take_kids(id)) do
-      call('SREM', 'deps:' .. kid, id)
+    for _, kid in ipairs(take_kids(task.id)) do
+      call('SREM', 'deps:' .. kid, task.id)
       if call('SCARD', 'deps:' .. kid) == 0 then
-        make_ready(kid)
+        make_ready(load(kid))
       end
     end
     return all
   end
-  local consequence = 'depends on ' .. id .. ', which ended ' .. status
+  local consequence = 'depends on ' .. task.id .. ', which ended ' .. status
   local nearest = 1
   while all[nearest] do
     for _, kid in ipairs(take_kids(all[nearest])) do
-      if not TERMINAL[field(kid, 'status')] then
-        close(kid, 'cancelled', consequence)
+      local child = load(kid)
+      if not TERMINAL[child.status] then
+        close(child, 'cancelled', consequence)
         table.insert(all, kid)
       end
     end
@@ -192,7 +215,6 @@ local function twin_of(task, keys)
   end
   return twin
 end
-
 
 -- What each fresh task waits for; `inside` has those that are fresh themselves.
 local function resolve(fresh, names)
@@ -255,30 +277,33 @@ local function check_room(more)
 end
 
 local function enter(task, spec, open)
-  local id, seq = task.id, count('seq')
-  call('HSET', 't:' .. id, 'id', id, 'spec', spec, 'status', 'pending', 'seq', seq, 'priority', task.priority,
-    'heavy', task.heavy and 1 or 0, 'max_retries', task.max_retries, 'work', task.work, 'created_at', text(NOW),
+  task.status, task.seq, task.crashes, task.heavy = 'pending', count('seq'), 0, task.heavy and '1' or '0'
+  save(task, 'id', task.id, 'spec', spec, 'status', task.status, 'seq', task.seq, 'priority', task.priority,
+    'heavy', task.heavy, 'max_retries', task.max_retries, 'work', task.work, 'created_at', text(NOW),
     'attempts', 0, 'crashes', 0, 'token', 0)
-  call('ZADD', 'all', seq, id)
-  call('ZADD', 'pending', seq, id)
+  call('ZADD', 'all', task.seq, task.id)
+  call('ZADD', 'pending', task.seq, task.id)
   if task.key then
-    call('HSET', 't:' .. id, 'key', task.key)
-    call('HSET', 'keys', task.key, id)
+    save(task, 'key', task.key)
+    call('HSET', 'keys', task.key, task.id)
   end
   if task.expires_at then
-    call('ZADD', 'expiry', text(task.expires_at), id)
+    save(task, 'expires', 1)
+    call('ZADD', 'expiry', text(task.expires_at), task.id)
   end
+  if not next(open) then
+    make_ready(task)
+    return
+  end
+  save(task, 'waits', 1)
   for parent in pairs(open) do
-    call('SADD', 'deps:' .. id, parent)
-    call('ZADD', 'kids:' .. parent, seq, id)
+    call('SADD', 'deps:' .. task.id, parent)
+    call('ZADD', 'kids:' .. parent, task.seq, task.id)
   end
   NEWS.changed = true
-  if not next(open) then
-    make_ready(id)
-  end
 end
 
--- The first argument tells about the tasks, the others are their specs: a call may have more of them than can be unpacked.
+-- The first argument tells about the tasks, the others are their specs, more of them than can be unpacked.
 local function add(arg)
   local ids, names, keys, fresh, specs = {}, {}, {}, {}, {}
   for number, task in ipairs(cjson.decode(arg[1])) do
@@ -300,8 +325,9 @@ local function add(arg)
     enter(task, specs[task.id], open[task.id])
   end
   for _, task in ipairs(fresh) do
-    if doomed[task.id] and not TERMINAL[field(task.id, 'status')] then
-      finish(task.id, 'cancelled', doomed[task.id])
+    local entered = doomed[task.id] and load(task.id)
+    if entered and not TERMINAL[entered.status] then
+      finish(entered, 'cancelled', doomed[task.id])
     end
   end
   return ids
@@ -315,15 +341,13 @@ local function head(queue)
 end
 
 local function take(queue, member)
-  local id = string.sub(member, 18)
+  local task = load(string.sub(member, 18))
+  local attempts, token = task.attempts + 1, count('token')
   call('ZREM', queue, member)
-  become(id, 'running')
-  call('HINCRBY', 't:' .. id, 'attempts', 1)
-  call('HSET', 't:' .. id, 'token', count('token'), 'owner', OWNER)
-  call('ZADD', 'leases', text(NOW + RULES.lease), id)
-  call('SADD', 'mine:' .. OWNER, id)
-  local spec, attempts, token, ready_at = unpack(fields(id, 'spec', 'attempts', 'token', 'ready_at'))
-  return { id, spec, attempts, token, text(NOW - ready_at) }
+  become(task, 'running', 'attempts', attempts, 'token', token, 'owner', OWNER)
+  call('ZADD', 'leases', text(NOW + RULES.lease), task.id)
+  call('SADD', 'mine:' .. OWNER, task.id)
+  return { task.id, field(task.id, 'spec'), attempts, token, text(NOW - task.ready_at) }
 end
 
 local function claim(arg)
@@ -343,7 +367,7 @@ local function claim(arg)
   local taken = {}
   while #taken < tonumber(limit) do
     local light, light_rank = head('ready')
-    local heavy, heavy_rank = nil, nil
+    local heavy, heavy_rank
     if heavy_fits == '1' then
       heavy, heavy_rank = head('heavy')
     end
@@ -359,67 +383,59 @@ local function claim(arg)
   return taken
 end
 
-local function hold(id, token)
-  local status, held = unpack(fields(id, 'status', 'token'))
-  if status ~= 'running' or held ~= token then
+local function held(id, token)
+  local task = load(id)
+  if not task or task.status ~= 'running' or task.token ~= token then
     refuse('stale_claim', 'the claim ' .. token .. ' of task ' .. id .. ' holds no more')
   end
+  return task
 end
 
 local function settle(arg)
   local id, token, status, took, reason, result = unpack(arg)
-  local was, held = unpack(fields(id, 'status', 'token'))
-  if TERMINAL[was] and held == token then
+  if TERMINAL[field(id, 'status')] and field(id, 'token') == token then
     return {}
   end
-  hold(id, token)
-  return finish(id, status, reason ~= '' and reason or nil, result, took)
+  return finish(held(id, token), status, reason ~= '' and reason or nil, result, took)
 end
 
 local function retry(arg)
   local id, token, delay, reason = unpack(arg)
-  hold(id, token)
-  call('HSET', 't:' .. id, 'error', reason, 'crashes', 0)
-  step_back(id)
+  step_back(held(id, token), 'error', reason, 'crashes', 0)
   call('ZADD', 'paused', text(NOW + delay), id)
   return {}
 end
 
 local function release(arg)
-  local id, token = unpack(arg)
-  hold(id, token)
-  call('HINCRBY', 't:' .. id, 'attempts', -1)
-  step_back(id)
-  make_ready(id)
+  local task = held(unpack(arg))
+  step_back(task, 'attempts', task.attempts - 1)
+  make_ready(task)
   return {}
 end
 
 local function cancel(arg)
   local id, reason = unpack(arg)
-  local status = field(id, 'status')
-  if not status or TERMINAL[status] then
+  local task = load(id)
+  if not task or TERMINAL[task.status] then
     return {}
   end
-  if status == 'running' then
-    revoke(id)
+  if task.status == 'running' then
+    revoke(task)
   end
-  return finish(id, 'cancelled', reason)
+  return finish(task, 'cancelled', reason)
 end
 
 -- What time brings
 
-local function lose(id)
-  local attempts, max_retries, token, owner = unpack(fields(id, 'attempts', 'max_retries', 'token', 'owner'))
-  local reason = 'the process died during attempt ' .. attempts
-  table.insert(NEWS.revoked, { id, token, owner })
-  call('HINCRBY', 't:' .. id, 'crashes', 1)
-  if tonumber(attempts) > tonumber(max_retries) then
-    call('HSET', 't:' .. id, 'token', count('token'))
-    finish(id, 'failed', reason)
+local function lose(task)
+  local reason = 'the process died during attempt ' .. task.attempts
+  revoke(task)
+  if tonumber(task.attempts) > tonumber(task.max_retries) then
+    finish(task, 'failed', reason)
   else
-    call('HSET', 't:' .. id, 'error', reason)
-    step_back(id)
-    make_ready(id)
+    task.crashes = task.crashes + 1
+    step_back(task, 'error', reason, 'crashes', task.crashes)
+    make_ready(task)
   end
 end
 
@@ -430,22 +446,22 @@ end
 local function tick()
   local mine = {}
   for _, id in ipairs(call('SMEMBERS', 'mine:' .. OWNER)) do
-    call('ZADD', 'leases', 'XX', text(NOW + RULES.lease), id)
+    call('ZADD', 'leases', text(NOW + RULES.lease), id)
     table.insert(mine, { id, field(id, 'token') })
   end
   for _, id in ipairs(due('paused')) do
     call('ZREM', 'paused', id)
-    make_ready(id)
-    NEWS.changed = true
+    make_ready(load(id))
   end
   for _, id in ipairs(due('expiry')) do
-    if field(id, 'status') == 'running' then
-      revoke(id)
+    local task = load(id)
+    if task.status == 'running' then
+      revoke(task)
     end
-    finish(id, 'timeout', 'expired before it was done')
+    finish(task, 'timeout', 'expired before it was done')
   end
   for _, id in ipairs(due('leases')) do
-    lose(id)
+    lose(load(id))
   end
   return mine
 end
@@ -454,8 +470,7 @@ end
 
 local function bury(id)
   call('ZREM', 'dead', id)
-  call('ZADD', 'ended', count('ended'), id)
-  NEWS.changed = true
+  shelve(id, 'ended')
 end
 
 local function replay(arg)
@@ -473,7 +488,7 @@ local function clear()
   for _, id in ipairs(letters) do
     bury(id)
   end
-  return { tostring(#letters) }
+  return { #letters }
 end
 
 -- Calls
@@ -497,8 +512,8 @@ end
 local function ended_tasks()
   local all = {}
   for _, id in ipairs(NEWS.ended) do
-    table.insert(all, fields(id, 'id', 'spec', 'status', 'result', 'error', 'execution_time', 'created_at', 'completed_at',
-      'attempts'))
+    table.insert(all, call('HMGET', 't:' .. id, 'id', 'spec', 'status', 'result', 'error', 'execution_time',
+      'created_at', 'completed_at', 'attempts'))
   end
   return all
 end
@@ -516,35 +531,40 @@ local function publish(counts, due_at)
 end
 
 local function run(keys, args)
-  P = keys[1]
-  local now, rules, number, name = args[2], args[3], args[4], args[5]
+  local now, number, name
+  P, OWNER, now, number, name = keys[1], args[1], args[2], args[3], args[4]
+  RULES = { capacity = tonumber(args[5]), ageing = tonumber(args[6]), lease = tonumber(args[7]), keep = tonumber(args[8]) }
+  NEWS = { ended = {}, revoked = {} }
   if now == '' then
     local time = redis.call('TIME')
     now = time[1] + time[2] / 1e6
   end
-  NOW, OWNER, RULES, NEWS = tonumber(now), args[1], cjson.decode(rules), { ended = {}, revoked = {} }
+  NOW = tonumber(now)
 
   local answered = call('GET', 'op:' .. number)
   if answered then
-    return cjson.decode(answered)
+    return answered
   end
   local arg = {}
-  for place = 6, #args do
-    arg[place - 5] = args[place]
+  for place_ = 9, #args do
+    arg[place_ - 8] = args[place_]
   end
   local is_done, result = pcall(STEPS[name], arg)
   if not is_done then
-    return type(result) == 'table' and result.refused or error(result)
+    return type(result) == 'table' and cjson.encode(result) or error(result)
   end
   local ended = ended_tasks()
-  keep_last('ended')
-  keep_last('dead')
+  if NEWS.is_shelf_fuller then
+    keep_last('ended')
+    keep_last('dead')
+  end
   local counts = { call('ZCARD', 'pending'), call('ZCARD', 'running'), call('ZCARD', 'dead') }
   local due_at = next_due()
-  local answer = { 'ok', NEWS.changed and '1' or '0', text(NOW), due_at, counts, ended, NEWS.revoked, result }
+  local answer = cjson.encode({ changed = NEWS.changed or false, now = text(NOW), due = due_at, counts = counts,
+    ended = ended, revoked = NEWS.revoked, result = result })
   if NEWS.changed then
     publish(counts, due_at)
-    call('SET', 'op:' .. number, cjson.encode(answer), 'EX', REMEMBER)
+    call('SET', 'op:' .. number, answer, 'EX', REMEMBER)
   end
   return answer
 end

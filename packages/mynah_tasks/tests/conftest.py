@@ -1,8 +1,8 @@
 """Stores, engines and time for the tests of the task engine."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -11,20 +11,32 @@ from mynah_resilience.retry import RetryPolicy
 from mynah_tasks.engine import TaskEngine
 from mynah_tasks.stores import Store
 from mynah_tasks.stores.memory import MemoryStore
+from mynah_tasks.stores.redis import RedisStore
 from mynah_tasks.stores.sqlite import SqliteStore
 from mynah_tasks.testing import ManualClock, Puppet
+from mynah_tasks.tests.redis_process import RedisProcess, running_redis
 
-STORES: dict[str, Callable[[Path], Store]] = {
+STORES: dict[str, Callable[[pytest.FixtureRequest], Store]] = {
     "memory": lambda _: MemoryStore(),
-    "sqlite": lambda folder: SqliteStore(folder / "tasks.db"),
+    "sqlite": lambda request: SqliteStore(request.getfixturevalue("tmp_path") / "tasks.db"),
+    "redis": lambda request: RedisStore(
+        request.getfixturevalue("redis").url, namespace=uuid.uuid4().hex, server_clock=False
+    ),
 }
 """Every store runs every test that asks for the `store` fixture."""
 
 
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory) -> Iterator[RedisProcess]:
+    """A Redis server that keeps everything."""
+    with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
 @pytest.fixture(params=list(STORES))
-def store(request, tmp_path) -> Store:
+def store(request) -> Store:
     """A store of each kind, not yet open."""
-    return STORES[request.param](tmp_path)
+    return STORES[request.param](request)
 
 
 @pytest.fixture

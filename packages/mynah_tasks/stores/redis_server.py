@@ -1,0 +1,190 @@
+"""A Redis or Valkey server that keeps what it is given, and how to talk with it through its failures."""
+
+import asyncio
+import functools
+import hashlib
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as ConnectionLost
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as AnswerTimeout
+
+from mynah_resilience.retry import RetryPolicy
+from mynah_tasks.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Client = Any
+"""redis-py's types are those of both colours and all protocols at once; what comes is checked where it is read."""
+News = dict[bytes, bytes]
+Argument = str | bytes | float
+
+CODE = Path(__file__).with_name("redis.lua").read_text()
+LIBRARY = f"mynah_tasks_{hashlib.sha256(CODE.encode()).hexdigest()[:12]}"
+"""Named after its content, so that workers of different versions can share a server."""
+
+VERSION = 7
+"""Of Redis, since when it has functions; Valkey says 7 too."""
+BATCH = 500
+"""Steps that travel together at most."""
+ANSWER = 10.0
+"""Seconds for which an answer is waited for."""
+SILENCE = 5.0
+"""Seconds without news after which the server is asked whether it is still there."""
+AGAIN = RetryPolicy(max_retries=4, base=0.1, cap=0.8, on=(ConnectionLost, AnswerTimeout))
+LATER = RetryPolicy(base=0.1, cap=2.0)
+
+
+class RedisServer:
+    """A server of version 7 or later that writes all to disk (AOF) and evicts nothing; any other one is refused."""
+
+    def __init__(self, url: str, prefix: str) -> None:
+        self._url = url
+        self._prefix = prefix
+        self.trouble: str | None = None
+        """Why there was no answer the last time; None when there was one."""
+        self._steps: deque[tuple[tuple[Argument, ...], asyncio.Future[bytes]]] = deque()
+        self._sending: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        # The library's own retries would repeat what we repeat, and not say so.
+        self._client: Client = Redis.from_url(
+            self._url, protocol=2, socket_timeout=ANSWER, socket_connect_timeout=ANSWER, retry=Retry(NoBackoff(), 0)
+        )
+        place = self._client.connection_pool.connection_kwargs
+        # Without the user and the password that the URL may have.
+        self._address = str(place.get("path") or f"{place.get('host')}:{place.get('port')}")
+        try:
+            self._judge(await self.ask(lambda client: client.info()))
+            await self.ask(_load)
+        except BaseException:
+            await self._client.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def ask(self, question: Callable[[Client], Awaitable[T]]) -> T:
+        """The answer to what does no harm when it is asked twice; raises StoreUnavailable."""
+        try:
+            answer = await AGAIN.run(lambda: question(self._client))
+        except RedisError as error:
+            raise StoreUnavailable(self._complain(error)) from error
+        self.trouble = None
+        return answer
+
+    async def step(self, *arguments: Argument) -> bytes:
+        """Have the library take a step, once however often it is asked; see redis.lua.
+
+        Steps are taken in the order in which they are asked for; those that come while others are under way travel
+        together.
+        """
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._steps.append((arguments, answer))
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send(), name="task store steps")
+        return await answer
+
+    async def _send(self) -> None:
+        while self._steps:
+            batch = [self._steps.popleft() for _ in range(min(len(self._steps), BATCH))]
+            steps = [step for step, _ in batch]
+            replies: list[bytes | StoreUnavailable]
+            try:
+                replies = await self.ask(functools.partial(self._take, steps))
+            except StoreUnavailable as error:
+                replies = [error] * len(batch)
+            for (_, answer), reply in zip(batch, replies, strict=True):
+                if answer.cancelled():
+                    continue
+                if isinstance(reply, bytes):
+                    answer.set_result(reply)
+                else:
+                    answer.set_exception(reply)
+        self._sending = None
+
+    async def _take(self, steps: list[tuple[Argument, ...]], client: Client) -> list[bytes | StoreUnavailable]:
+        replies = await self._pipeline(steps, client)
+        if any(isinstance(reply, ResponseError) and str(reply).startswith("BUSY") for reply in replies):
+            raise AnswerTimeout("the server is busy with a long step")
+        if any(isinstance(reply, ResponseError) and "Function not found" in str(reply) for reply in replies):
+            # Somebody has flushed the functions, or another server has taken over.
+            await _load(client)
+            replies = await self._pipeline(steps, client)
+        return [StoreUnavailable(self._complain(r)) if isinstance(r, RedisError) else r for r in replies]
+
+    async def _pipeline(self, steps: list[tuple[Argument, ...]], client: Client) -> list[Any]:
+        async with client.pipeline(transaction=False) as pipeline:
+            for arguments in steps:
+                # Bytes, as far as there are any: one text that is none must not spoil the others' journey.
+                texts = [a.encode(errors="replace") if isinstance(a, str) else a for a in arguments]
+                pipeline.fcall(LIBRARY, 1, self._prefix, *texts)
+            replies: list[Any] = await pipeline.execute(raise_on_error=False)
+            return replies
+
+    async def news(self) -> AsyncIterator[News | None]:
+        """What happens, for ever; None when something may have been missed."""
+        failures = 0
+        while True:
+            try:
+                async for entry in self._follow():
+                    failures = 0
+                    yield entry
+            except RedisError as error:
+                failures += 1
+                log.warning("no news from the task store, asked again soon: %s", self._complain(error))
+                await asyncio.sleep(LATER.delay(failures))
+
+    async def _follow(self) -> AsyncIterator[News | None]:
+        stream = f"{self._prefix}events"
+        last = await self._client.xrevrange(stream, count=1)
+        position, entry = last[0] if last else (b"0-0", {b"number": b"0"})
+        number = int(entry[b"number"])
+        yield None
+        while True:
+            found = await self._client.xread({stream: position}, block=int(SILENCE * 1000))
+            for position, entry in found[0][1] if found else ():  # noqa: B007  # goes on from the last one
+                if int(entry[b"number"]) != number + 1:
+                    yield None
+                number = int(entry[b"number"])
+                yield entry
+
+    def _judge(self, facts: dict[str, Any]) -> None:
+        if int(str(facts["redis_version"]).split(".")[0]) < VERSION:
+            raise StoreUnavailable(
+                f"redis at {self._address} is version {facts['redis_version']}, but {VERSION} is needed"
+            )
+        if not facts["aof_enabled"]:
+            raise StoreUnavailable(
+                f"redis at {self._address} would lose accepted tasks when it dies (appendonly no): "
+                "start it with `--appendonly yes`"
+            )
+        if facts["maxmemory"] and facts["maxmemory_policy"] != "noeviction":
+            raise StoreUnavailable(
+                f"redis at {self._address} would throw tasks away when it is full ({facts['maxmemory_policy']}): "
+                "start it with `--maxmemory-policy noeviction`"
+            )
+
+    def _complain(self, error: RedisError) -> str:
+        self.trouble = f"redis at {self._address}: {error}"
+        return self.trouble
+
+
+async def _load(client: Client) -> None:
+    try:
+        await client.function_load(CODE.replace("LIBRARY", LIBRARY))
+    except ResponseError as error:
+        if "already exists" not in str(error):
+            raise
