@@ -231,6 +231,12 @@ class Book:
             elif not self._graph.is_blocked(record.task.id):
                 self._ready.push(record)
 
+    def take_over(self, now: Moment) -> None:
+        """Decide about the tasks whose claims nobody holds any more."""
+        for record in self.live():
+            if record.status is TaskStatus.RUNNING:
+                self._recover(record, now)
+
     def _recover(self, record: Record, now: Moment) -> None:
         """Decide about a task whose process died."""
         record.crashes += 1

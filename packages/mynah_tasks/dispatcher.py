@@ -5,6 +5,7 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +71,7 @@ class Dispatcher:
         self._has_idle = asyncio.Event()
         if self._idle:
             self._has_idle.set()
-        self._is_halted = False
+        self._halted = asyncio.Event()
         self._attempts: dict[tuple[str, int], Attempt] = {}
         self._heavy = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -84,22 +85,25 @@ class Dispatcher:
         """Take tasks from the store as workers become idle, until `halt`."""
         while True:
             await self._has_idle.wait()
-            if self._is_halted:
+            if self._halted.is_set():
                 return
             try:
                 claims = await self._store.claim(len(self._idle), self._has_memory)
-            except Exception:  # whatever a store raises, the queue goes on when it has recovered
+            except Exception:
                 log.warning("no task could be taken, again in %g s", BACK_OFF, exc_info=True)
-                await pause(self._clock, BACK_OFF)
+                with suppress(TimeoutError):
+                    async with Deadline(self._clock, BACK_OFF):
+                        await self._halted.wait()
                 continue
-            if not claims:
-                return
             for claim in claims:
-                self._begin(claim)
+                if self._halted.is_set():
+                    await self._give_back(claim, was_begun=False)
+                else:
+                    self._begin(claim)
 
     def halt(self) -> None:
         """Begin nothing more."""
-        self._is_halted = True
+        self._halted.set()
         self._has_idle.set()
         self._store.halt()
 
@@ -121,12 +125,12 @@ class Dispatcher:
             for attempt in attempts:
                 self._note(attempt, "interrupted")
                 self._cancel(attempt)
-                self._spawn(self._give_back(attempt.claim))
+            await asyncio.gather(*(self._give_back(attempt.claim, was_begun=True) for attempt in attempts))
             try:
                 async with Deadline(self._clock, LAST_WORDS):
                     await self._all_ended()
             except TimeoutError:
-                log.error("%d tasks do not end although they were cancelled", len(self._attempts))  # noqa: TRY400
+                log.error("%d tasks do not end although they were cancelled", len(self._tasks))  # noqa: TRY400
                 for stubborn in self._tasks:
                     stubborn.cancel()
 
@@ -259,10 +263,10 @@ class Dispatcher:
                 continue
             return
 
-    async def _give_back(self, claim: Claim) -> None:
-        """Let another engine begin the task anew, unless it may be begun only once."""
+    async def _give_back(self, claim: Claim, *, was_begun: bool) -> None:
+        """Let another engine begin the task anew, unless it was begun and may be only once."""
         try:
-            if claim.task.max_retries:
+            if claim.task.max_retries or not was_begun:
                 await self._store.release(claim)
             else:
                 error = "interrupted by a shutdown, and may be begun only once: whether it took effect is unknown"

@@ -129,8 +129,8 @@ class TaskEngine:
                             lambda: not (self._store.counts.pending or self._store.counts.running)
                         )
             self._dispatcher.halt()
-            await self._dispatcher.finish(until - self._clock.monotonic())
             await self._dispatching
+            await self._dispatcher.finish(until - self._clock.monotonic())
             await self._reports.all_published()
         if left := self._store.counts.pending:
             log.log(logging.INFO if self._store.durable else logging.WARNING, "%d tasks stay in the queue", left)
@@ -176,7 +176,8 @@ class TaskEngine:
                         await self._store.room(len(tasks))
                 continue
             self._metrics.enqueued += len(ids)
-            log.info("%d tasks enqueued, the first is %s (queue size %d)", len(ids), ids[0], self._store.counts.pending)
+            for task_id in ids:
+                log.info("task %s enqueued (queue size %d)", task_id, self._store.counts.pending)
             return ids
 
     async def cancel_task(self, task_id: str, reason: str = "cancelled") -> list[str]:

@@ -92,8 +92,9 @@ class Keeper:
         return Done(results, changes, answer, book.counts, book.room, book.next_due)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; whoever opens it next takes the claims that are out for those of a dead process."""
         self._forget()
+        self._held = None
 
     def _ready(self, rules: Rules, now: Moment) -> Book:
         """The book, read from the file where necessary."""

@@ -67,11 +67,13 @@ class LocalStore(ABC):
         if self._is_halted:
             return []
         asking = Asking(limit, heavy, asyncio.get_running_loop().create_future())
-        await self._run(lambda *_: self._ask(asking))
         try:
+            await self._run(lambda *_: self._ask(asking))
+            if self._is_halted and not asking.answer.done():
+                asking.answer.set_result([])
             return await asking.answer
-        except asyncio.CancelledError:
-            if not asking.answer.cancelled():
+        except BaseException:  # whoever asked has gone or will ask again
+            if not asking.answer.cancel() and not asking.answer.cancelled():
                 self._give(Answer(asking, asking.answer.result()))
             raise
 

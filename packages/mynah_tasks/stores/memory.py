@@ -36,7 +36,7 @@ class MemoryStore(LocalStore):
         if self._book is None:
             self._book = Book(self._rules, self._shelf)
         self._desk.open()
-        self._post(lambda *_: None)
+        self._post(lambda book, now: book.take_over(now))
         return self
 
     async def __aexit__(
