@@ -1,6 +1,7 @@
 """Tells those who wait for something in a store on this machine."""
 
 import asyncio
+from typing import Any
 from collections import deque
 from collections.abc import Callable
 
@@ -97,8 +98,9 @@ class Desk:
         """Turn everybody away."""
         self._is_open = False
         self.arm(None)
-        futures = [future for futures in self._waiting.values() for future in futures]
-        for future in (*futures, *(future for _, future in self._queueing)):
+        waiting: list[asyncio.Future[Any]] = [future for futures in self._waiting.values() for future in futures]
+        waiting += [future for _, future in self._queueing]
+        for future in waiting:
             if not future.done():
                 future.set_exception(EngineStopped("the store was closed"))
 
