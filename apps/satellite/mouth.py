@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -17,15 +18,19 @@ log = logging.getLogger(__name__)
 
 MISSING_FOR_S: Final = 20.0
 """How long it waits for the next piece of a turn before it gives that turn up."""
+MISSING_AFTER_LOSS_S: Final = 3.0
+"""The same when the connection was lost meanwhile, and the piece probably with it."""
 
 
 class Mouth:
-    """The loudspeaker's side of a satellite."""
+    """The loudspeaker's side of a satellite; `broken_off` is told which turn stopped in the middle."""
 
-    def __init__(self, bus: Bus, name: str, sink: Sink) -> None:
+    def __init__(self, bus: Bus, name: str, sink: Sink, broken_off: Callable[[str], None]) -> None:
         self._bus = bus
         self._name = name
         self._sink = sink
+        self._broken_off = broken_off
+        self._hurried: str | None = None
         self._playlist = Playlist()
         self._arrived = asyncio.Event()
         self._n: int | None = None
@@ -87,6 +92,11 @@ class Mouth:
         else:
             self._playlist.drop(turn)
 
+    def hurry(self, turn: str) -> None:
+        """Wait less for what is missing of a turn: the connection was lost."""
+        self._hurried = turn
+        self._arrived.set()
+
     def alarm(self) -> None:
         """Sound two falling tones: something went wrong that nobody can put into words."""
         turn = new_id()
@@ -120,13 +130,16 @@ class Mouth:
             self._n = None
 
     async def _await_more(self) -> None:
+        turn = self._playlist.turn
+        patience = MISSING_AFTER_LOSS_S if turn == self._hurried else MISSING_FOR_S
         try:
-            async with asyncio.timeout(None if self._playlist.turn is None else MISSING_FOR_S):
+            async with asyncio.timeout(None if turn is None else patience):
                 await self._arrived.wait()
         except TimeoutError:
-            log.warning("Turn %s stopped in the middle; its next piece did not come", self._playlist.turn)
+            assert turn is not None
+            log.warning("Turn %s stopped in the middle; its next piece did not come", turn)
             self._drop_head()
-            self.alarm()
+            self._broken_off(turn)
 
     def _drop_head(self) -> None:
         if self._playlist.turn is not None:

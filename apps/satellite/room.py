@@ -24,6 +24,7 @@ from satellite.sources import Source
 
 ROUTER_GONE: Final = "I encountered an error: the router went down."
 NO_ROUTER: Final = "I encountered an error: no router is running."
+BROKEN_OFF: Final = "I encountered an error: the rest of the answer did not arrive."
 NO_SIGN: Final = "I encountered an error: the router does not follow this turn."
 SIGN_WITHIN_S: Final = 3.0
 """How long the router may take to show that it knows what it was told about a turn."""
@@ -52,7 +53,7 @@ class Room:
         self._source = source
         self._sink = sink
         self._name = name
-        self.mouth = Mouth(bus, name, sink)
+        self.mouth = Mouth(bus, name, sink, self._broken_off)
         self.ears: Ears | None = None
         if source is not None:
             self.ears = Ears(
@@ -173,9 +174,17 @@ class Room:
             self._give_up(ROUTER_GONE)
 
     def _reconnected(self) -> None:
-        """What the router said meanwhile is lost: once nothing is left to play, it has to show that it is there."""
-        if self._is_open:
+        """What was sent to us meanwhile is lost: once nothing is left to play, the router has to show itself."""
+        if self._turn is not None and self._is_open:
+            self.mouth.hurry(self._turn)
             self._tasks.create_task(self._expect_sign_after_speech(), name="expect")
+
+    def _broken_off(self, turn: str) -> None:
+        if turn == self._turn and self._is_open:
+            self._is_finished = False
+            self._give_up(BROKEN_OFF)
+        else:
+            self.mouth.alarm()
 
     async def _expect_sign_after_speech(self) -> None:
         await self.mouth.silent.wait()

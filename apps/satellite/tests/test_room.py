@@ -11,7 +11,7 @@ from mynah_bus.settings import BusSettings
 from mynah_bus.testing import serving
 from mynah_contracts import Health, PlaybackStatus, Role, SatelliteControl, Speech, TurnEvent, WakeEvent
 from satellite.listener import Listener
-from satellite.room import NO_ROUTER, NO_SIGN, ROUTER_GONE, Room
+from satellite.room import BROKEN_OFF, NO_ROUTER, NO_SIGN, ROUTER_GONE, Room
 from satellite.sinks import NullSink
 
 SENTENCE = to_bytes(np.full(SAMPLE_RATE, 1_000, np.int16))
@@ -168,5 +168,20 @@ def test_an_answer_that_is_all_here_is_played_though_its_router_dies(run):
         await router_is(stage, "down")
         await kitchen.room.turn_over()
         assert kitchen.sink.position == SAMPLE_RATE
+
+    run(test)
+
+
+@pytest.mark.req("F05")
+def test_an_answer_of_which_the_rest_was_lost_with_the_connection_ends_audibly(run):
+    async def test(stage, kitchen):
+        turn = await kitchen.woken(stage)
+        with conversation(turn=turn):
+            await stage.send(Speech(audio=SENTENCE, satellite="kitchen"))
+        await stage.next(PlaybackStatus)  # it sounds
+        kitchen.bus.link.cut()
+        ended = await kitchen.room.turn_over()
+        assert (ended.phase, ended.error) == ("failed", BROKEN_OFF)
+        assert kitchen.sink.position > SAMPLE_RATE
 
     run(test)
