@@ -117,10 +117,14 @@ class Exchange:
             self._end_parts()
 
     def reconnected(self) -> None:
-        """The connection is back: what was sent before may be lost, so it is sent again."""
-        if not self.answer.done() and not self._started:
-            self._tried.clear()
-            self._next()
+        """The connection is back: what was sent before may be lost, so it is sent again; parts cannot be."""
+        if self.answer.done():
+            return
+        if self._started:
+            self.fail(RequestFailed("The connection was lost in the middle of the answer.", code="connection_lost"))
+            return
+        self._tried.clear()
+        self._next()
 
     def _went_down(self) -> None:
         if self.answer.done():
