@@ -41,6 +41,7 @@ class FleetUnderTest:
     """More settings for all that belongs to it."""
     lines: list[str] = field(default_factory=list)
     _process: subprocess.Popen[str] | None = None
+    _reader: threading.Thread | None = None
     _up: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -80,7 +81,8 @@ class FleetUnderTest:
             text=True,
             start_new_session=True,
         )
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def stop(self) -> int:
         """Stop it as Ctrl-C does; its exit code."""
@@ -91,6 +93,9 @@ class FleetUnderTest:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
+        finally:
+            assert self._reader is not None
+            self._reader.join(5)
 
     def mynah(self, *words: str, check: bool = True, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run a command of the command line."""
@@ -121,10 +126,11 @@ class FleetUnderTest:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip())
-            if "Everybody is up" in line:
-                self._up.set()
+        with self.process.stdout as lines:
+            for line in lines:
+                self.lines.append(line.rstrip())
+                if "Everybody is up" in line:
+                    self._up.set()
 
 
 @pytest.fixture(scope="session")
