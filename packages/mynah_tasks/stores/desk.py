@@ -1,9 +1,9 @@
 """Tells those who wait for something in a store on this machine."""
 
 import asyncio
-from typing import Any
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from mynah_tasks.book import Changes
 from mynah_tasks.clock import Clock, Timer
