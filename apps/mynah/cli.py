@@ -184,7 +184,7 @@ def args(user: Annotated[Role, typer.Argument(help="As whom to connect.")] = Rol
 def run_broker(
     host: Annotated[str, typer.Option(help="The address it listens on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port it listens on.")] = 1883,
-    secrets: Annotated[Path | None, typer.Option(help="A folder for each role's password, as ROLE/password.")] = None,
+    secrets: Annotated[Path | None, typer.Option(help="Where folders ROLE are that get a password each.")] = None,
 ) -> None:
     """Run a mosquitto with a user for each role, until it is stopped."""
     from mynah.up import broker_alone  # noqa: PLC0415

@@ -61,14 +61,15 @@ async def up(settings: BusSettings, scale: Mapping[Role, int]) -> None:
 
 
 async def broker_alone(settings: BusSettings, host: str, port: int, secrets: Path | None) -> None:
-    """Run a broker, with the passwords of all roles in files of their own where that is wanted."""
+    """Run a broker; each role that has a folder in `secrets` finds its password there."""
     board = Board()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    for role, password in passwords(settings.home).items() if secrets else ():
-        write_private(Path(secrets or "") / role.value / "password", password.encode())
+    for role, password in passwords(settings.home).items():
+        if secrets is not None and (secrets / role.value).is_dir():
+            write_private(secrets / role.value / "password", password.encode())
     async with Mosquitto(settings.home, port=port, host=host, base=settings.base) as broker:
         board.say("broker", f"mosquitto listens on {host}:{port}.")
         reviving = asyncio.create_task(_revive(broker, board), name="broker")
