@@ -1,31 +1,50 @@
 """A turn as it runs: the pure state machine, its clock, and its voice."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Final
 
 from mynah_bus import Bus, RequestFailed, conversation
 from mynah_contracts import LlmCancel, Said, SatelliteControl, Say, Step, TurnEvent
+from router_worker.intents import Intent
 from router_worker.turn import Kind, Sentence, State, Turn
 
 log = logging.getLogger(__name__)
 
 SAY_WITHIN: Final = 15.0
+HEARD_WITHIN: Final = 0.5
+"""Seconds within which a satellite that was told to stop says how much was heard."""
 
 
 class Live:
-    """One turn: whatever happens to it goes through here, and each phase it reaches is told."""
+    """One turn: whatever happens to it goes through here, and each phase it reaches is told.
+
+    `satellite` is empty for a question in writing. `on_end` is called once, when it is over.
+    """
 
     def __init__(
-        self, bus: Bus, turn: Turn, *, identifier: str, session: str, satellite: str, on_end: Callable[["Live"], None]
+        self,
+        bus: Bus,
+        turn: Turn,
+        *,
+        identifier: str,
+        session: str,
+        satellite: str,
+        cause: str,
+        on_end: Callable[["Live"], None],
     ) -> None:
         self.turn = turn
         self.id = identifier
         self.session = session
         self.satellite = satellite
+        self.cause = cause
+        """What began it: a wake word, `push_to_talk`, `speech`, `text` or `timer`."""
         self.intent = ""
         self.error = ""
+        self.to_confirm: Intent | None = None
+        """What its answer asks leave for."""
         self.ended = asyncio.Event()
         self._bus = bus
         self._on_end = on_end
@@ -34,8 +53,6 @@ class Live:
         self._lengths: dict[int, float] = {}
         self._thinking: asyncio.Task[None] | None = None
         self._told: State | None = None
-        self._steps_told = 0
-        self._voiceless = False
         self.tell()
 
     # -- what happens to it
@@ -52,40 +69,30 @@ class Live:
     def transcribed(self, text: str) -> bool:
         """What was said is known; False if that comes too late."""
         if self.turn.state is State.LISTENING:
-            self.listened()  # the satellite's word was lost
+            self.listened()  # that message was lost, or has been overtaken
         fits = self.turn.transcribed(text)
         self.tell()
         return fits
 
     def say(self, text: str, by: str) -> None:
         """Say the next sentence of the answer."""
-        sentence = self.turn.say(text, by) if text else None
-        if sentence is not None:
-            self._to_say.put_nowait(sentence)
+        self._put(self.turn.say(text, by) if text else None)
         self.tell()
 
     def complete(self, by: str, *, silently: bool = False) -> None:
         """The answer has no more sentences."""
-        self.turn.complete(by, silently=silently)
-        self._to_say.put_nowait(None)
+        if self.turn.complete(by, silently=silently):
+            self._to_say.put_nowait(None)
         self.tell()
 
     def fail(self, reason: str) -> None:
         """It cannot be answered; say so."""
-        sentence = self.turn.fail(reason)
-        if sentence is not None:
-            self.error = sentence.text
-            self._to_say.put_nowait(sentence)
-            self._to_say.put_nowait(None)
+        self._put(self.turn.fail(reason))
         self.tell()
 
     def cancel(self) -> None:
         """Nobody wants the answer any more: stop thinking and speaking."""
-        if self.turn.cancel():
-            self._to_say.put_nowait(None)
-            with conversation(turn=self.id, session=self.session):
-                self._bus.publish(LlmCancel(turn_id=self.id))
-                self._control("stop")
+        self.turn.cancel()
         self.tell()
 
     def played(self, n: int) -> None:
@@ -95,7 +102,8 @@ class Live:
 
     def cut(self, n: int, heard_ms: float, *, held: bool) -> None:
         """Sound stopped within sentence `n`, for good or until it is known whether somebody meant it."""
-        share = min(heard_ms / self._lengths.get(n, float("inf")), 0.99)
+        length = self._lengths.get(n)
+        share = min(heard_ms / length, 0.99) if length else 0.0
         if held:
             self.turn.interrupt(n + 1, share)
         else:
@@ -117,22 +125,33 @@ class Live:
                 async with asyncio.timeout(due):
                     await self._changed.wait()
             except TimeoutError:
-                sentence = self.turn.tick()
-                if sentence is not None:
-                    if sentence.kind is Kind.ERROR:
-                        self.error = sentence.text
-                    self._to_say.put_nowait(sentence)
-                if self.turn.state is State.FAILED:
-                    self._to_say.put_nowait(None)
+                self._put(self.turn.tick())
                 self.tell()
 
     async def speak(self) -> None:
-        """Have the sentences spoken, one after the other, to the last."""
+        """Have the sentences spoken, one after the other, to the last; then tell the satellite how many there were."""
+        spoken = 0
+        error = ""
         with conversation(turn=self.id, session=self.session):
-            while (sentence := await self._to_say.get()) is not None:
-                if self.turn.state is not State.CANCELLED and not self._voiceless:
+            while (sentence := await self._to_say.get()) is not None and self.turn.state is not State.CANCELLED:
+                try:
                     await self._have_spoken(sentence)
-            self._control("finish", sentences=len(self.turn.sentences))
+                except RequestFailed as failure:
+                    log.warning("A sentence could not be spoken: %s", failure)
+                    self.fail(f"I have no voice: {failure}")
+                    error = self.error or str(failure)
+                    break
+                spoken += 1
+            if self.turn.state is not State.CANCELLED:
+                self._control("finish", sentences=spoken, reason=error)
+
+    async def hush(self) -> None:
+        """End as soon as the satellite has told how much was heard, or does not."""
+        self._stop_thinking()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HEARD_WITHIN):
+                await self.ended.wait()
+        self.cancel()
 
     def tell(self) -> None:
         """Publish the phase that was reached, if it is a new one."""
@@ -141,45 +160,60 @@ class Live:
         if turn.state is self._told:
             return
         self._told = turn.state
+        with conversation(turn=self.id, session=self.session):
+            self._bus.publish(self._event())
+        if turn.state.is_over:
+            self._end()
+
+    def _event(self) -> TurnEvent:
+        turn = self.turn
         steps = [Step(name=step.name, ms=step.ms) for step in turn.steps]
         ended = steps[-1] if turn.state.is_over else steps[-2] if len(steps) > 1 else None
-        with conversation(turn=self.id, session=self.session):
-            self._bus.publish(
-                TurnEvent(
-                    turn_id=self.id,
-                    satellite=self.satellite,
-                    phase=turn.state.value,
-                    step=ended.name if ended else "",
-                    ms=ended.ms if ended else 0.0,
-                    total_ms=turn.total_us / 1e3,
-                    transcript=turn.transcript or "",
-                    intent=self.intent,
-                    reply=turn.answer,
-                    error=self.error,
-                    steps=steps if turn.state.is_over else [],
-                )
-            )
-        if turn.state.is_over and not self.ended.is_set():
-            self.ended.set()
-            if turn.state is not State.DONE and self._thinking is not None:
-                self._thinking.cancel()
-            self._on_end(self)
+        return TurnEvent(
+            turn_id=self.id,
+            satellite=self.satellite,
+            phase=turn.state.value,
+            step=ended.name if ended else "",
+            ms=ended.ms if ended else 0.0,
+            total_ms=turn.total_us / 1e3,
+            transcript=turn.transcript or "",
+            intent=self.intent,
+            reply=turn.answer,
+            error=self.error,
+            steps=steps if turn.state.is_over else [],
+        )
+
+    def _end(self) -> None:
+        """Stop what is still done for it; an error is yet to be spoken."""
+        self.ended.set()
+        if self.turn.state is not State.DONE:
+            self._stop_thinking()
+            self._to_say.put_nowait(None)
+        if self.turn.state is State.CANCELLED and self.satellite:
+            with conversation(turn=self.id, session=self.session):
+                self._control("stop")
+        self._on_end(self)
+
+    def _stop_thinking(self) -> None:
+        thinking = self._thinking
+        if thinking is not None and not thinking.done() and thinking is not asyncio.current_task():
+            thinking.cancel()
+            with conversation(turn=self.id, session=self.session):
+                self._bus.publish(LlmCancel(turn_id=self.id))
+
+    def _put(self, sentence: Sentence | None) -> None:
+        if sentence is None:
+            return
+        if sentence.kind is Kind.ERROR:
+            self.error = sentence.text
+        self._to_say.put_nowait(sentence)
 
     async def _have_spoken(self, sentence: Sentence) -> None:
         n = sentence.number - 1
-        try:
-            said = await self._bus.request(
-                Say(text=sentence.text, satellite=self.satellite, n=n), Said, timeout=SAY_WITHIN
-            )
-        except RequestFailed as error:
-            log.warning("A sentence could not be spoken: %s", error)
-            self._voiceless = True
-            self.fail(f"I have no voice: {error}")
-        else:
-            self._lengths[n] = said.audio_ms
+        say = Say(text=sentence.text, satellite=self.satellite, n=n)
+        said = await self._bus.request(say, Said, timeout=SAY_WITHIN)
+        self._lengths[n] = said.audio_ms
 
-    def _control(self, action: str, sentences: int = 0) -> None:
-        control = SatelliteControl.received(
-            {"satellite": self.satellite, "action": action, "sentences": sentences, "reason": self.error}
-        )
-        self._bus.publish(control)
+    def _control(self, action: str, sentences: int = 0, reason: str = "") -> None:
+        control = {"satellite": self.satellite, "action": action, "sentences": sentences, "reason": reason}
+        self._bus.publish(SatelliteControl.received(control))

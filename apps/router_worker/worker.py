@@ -1,11 +1,13 @@
 """The conversation on the bus: from what was said to what is answered."""
 
 import asyncio
-import functools
+import contextlib
 import logging
+import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, Self
 
@@ -14,7 +16,6 @@ from mynah_bus import (
     EngineFailed,
     ModelThread,
     MynahError,
-    RequestFailed,
     Worker,
     conversation,
     current,
@@ -25,10 +26,7 @@ from mynah_bus import (
 from mynah_contracts import (
     Answer,
     Ask,
-    ChatMessage,
-    LlmDelta,
-    LlmRequest,
-    LlmResponse,
+    Health,
     PlaybackControl,
     PlaybackStatus,
     Role,
@@ -39,25 +37,36 @@ from mynah_contracts import (
     Vocabulary,
     WakeEvent,
 )
-from router_worker.answers import Answers, missed, rung
+from router_worker.answers import Answers
 from router_worker.arbitration import Arbitration
+from router_worker.bell import Bell
 from router_worker.conversation import Conversations
-from router_worker.intents import Intent, Recogniser
+from router_worker.intents import Recogniser
 from router_worker.live import Live
-from router_worker.sentences import SentenceSplitter
 from router_worker.settings import RouterSettings
 from router_worker.shopping import ShoppingList
-from router_worker.speakable import Reader
 from router_worker.store import Store, StoreError
-from router_worker.timers import Timers
-from router_worker.turn import Limits, Turn
+from router_worker.tasks import Tasks
+from router_worker.thinking import Mind
+from router_worker.timers import Clocks, Timers
+from router_worker.turn import Limits, State, Turn
+from router_worker.turns import Turns
 
 log = logging.getLogger(__name__)
 
 NOT_UNDERSTOOD: Final = "Sorry, I didn't understand that."
 ONLY_COMMANDS: Final = "Sorry, I didn't understand that. I know commands only, until a Whisper model is installed."
-CLOCK_CHECK_S: Final = 60.0
+SATELLITE_GONE: Final = "the satellite is gone"
+WENT_WRONG: Final = "something went wrong"
+SOMEBODY_WITHIN: Final = 30.0
+"""Seconds after the start within which somebody who could speak is expected."""
+ANNOUNCED_WITHIN: Final = 600.0
+"""Seconds for which an announcement may wait for what is being said before it."""
 PUSH_TO_TALK: Final = "push_to_talk"
+SPEECH: Final = "speech"
+"""A satellite without a wake word heard a voice: it may be a television's."""
+TIMER: Final = "timer"
+NAME: Final = re.compile(r"[a-z0-9_-]{1,64}")
 
 
 class Conversation:
@@ -65,32 +74,45 @@ class Conversation:
 
     engine = "hassil"
 
-    def __init__(self, bus: Bus, settings: RouterSettings) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        settings: RouterSettings,
+        *,
+        recogniser: Callable[[], Recogniser] = Recogniser,
+        clocks: Clocks | None = None,
+    ) -> None:
         self._bus = bus
         self._settings = settings
+        self._make_recogniser = recogniser
+        self._clocks = clocks
         self._limits = Limits(filler_s=settings.filler_s, answer_s=settings.answer_s)
-        self._conversations = Conversations(time.monotonic)
         self._arbitration = Arbitration()
-        self._turns: dict[str, Live] = {}
-        self._at: dict[str, Live] = {}
-        self._present: set[str] = set()
+        self._turns = Turns()
+        self._present: dict[str, str] = {}
         self._store = Store(bus.settings.home / "router" / "router.sqlite")
         self._thread = ModelThread("intents")
+        self._tasks = Tasks()
         self._stack = AsyncExitStack()
-        self._timers_changed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        stack = self._stack
-        await stack.enter_async_context(self._thread)
-        try:
-            await self._thread(self._open)
-        except StoreError as error:
-            raise EngineFailed(str(error)) from error
-        stack.push_async_callback(self._thread, self._store.__exit__, None, None, None)
-        self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        ringing = self._tasks.create_task(self._ring(), name="timers")
-        stack.callback(ringing.cancel)
-        stack.callback(self._cancel_all)
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._thread)
+            try:
+                bell = await self._thread(self._open)
+            except StoreError as error:
+                raise EngineFailed(str(error)) from error
+            stack.push_async_callback(self._thread, self._store.__exit__, None, None, None)
+            self._bus.fleet.on_change.add(self._fleet_changed)
+            stack.callback(self._bus.fleet.on_change.discard, self._fleet_changed)
+            await stack.enter_async_context(self._tasks)
+            bells = await stack.enter_async_context(asyncio.TaskGroup())
+            ringing = bells.create_task(bell.ring(), name="timers")
+            telling = bells.create_task(self._tell_missed(bell), name="missed timers")
+            stack.callback(ringing.cancel)
+            stack.callback(telling.cancel)
+            stack.callback(self._cancel_all)
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -101,32 +123,36 @@ class Conversation:
     @handles
     async def wake(self, event: WakeEvent) -> None:
         """A satellite woke, heard somebody out, or gave up."""
-        live = self._turns.get(current().turn or "")
-        match event.type:
-            case "wake" if live is None:
+        if event.type == "wake":
+            if not self._turns.knows(current().turn):
                 self._wake(event)
-            case "heard" if live is not None:
+            return
+        live = self._turn_at(event.satellite)
+        if live is None:
+            return
+        match event.type:
+            case "heard":
                 live.listened()
-            case "timeout" | "cancelled" if live is not None:
+            case "timeout" | "cancelled":
                 live.cancel()
-            case "error" if live is not None:
+            case "error":
                 live.fail(event.cause)
 
     @handles
     async def transcript(self, transcript: Transcript) -> None:
         """Something was said: in a turn that listens, or published by hand."""
         turn = current().turn
-        live = self._turns.get(turn or "")
-        if live is None and turn is not None:
-            log.info("Ignored what was said in turn %s, which is over.", turn)
+        if self._turns.is_over(turn):
             return
+        live = self._turns.find(turn)
         if live is None:
-            satellite = transcript.satellite or self._settings.default_satellite
-            live = self._begin(satellite, typed=transcript.text, is_played=satellite in self._present)
-        elif not live.transcribed(transcript.text):
+            live = self._overheard(transcript)
+        elif transcript.satellite not in {"", live.satellite} or not live.transcribed(transcript.text):
             return
-        if transcript.text:
+        if transcript.text.strip():
             self._think(live, transcript.text)
+        elif live.cause == SPEECH:
+            live.cancel()
         else:
             live.say(ONLY_COMMANDS if transcript.mode == "grammar" else NOT_UNDERSTOOD, by="router")
             live.complete("router")
@@ -134,10 +160,10 @@ class Conversation:
     @handles(at_once=100)
     async def ask(self, question: Ask) -> Answer:
         """Answer a question that was asked in writing."""
-        live = self._begin("", typed=question.text, is_played=False)
+        live = self._begin("", cause="text", typed=question.text, is_played=False)
         self._think(live, question.text, user=question.user)
         await live.ended.wait()
-        if live.error or not live.turn.answer:
+        if live.turn.state is not State.DONE:
             raise MynahError(live.error or "The turn was cancelled.", code="turn_failed")
         return Answer(
             reply=live.turn.answer,
@@ -150,32 +176,39 @@ class Conversation:
     @handles
     async def playback(self, status: PlaybackStatus) -> None:
         """A loudspeaker has played, paused or stopped."""
-        live = self._turns.get(current().turn or "")
+        live = self._turn_at(status.satellite)
         if live is None:
             return
         match status.event:
             case "speaking_end":
                 live.played(status.n)
-            case "paused" | "stopped":
-                live.cut(status.n, status.heard_ms, held=status.event == "paused")
+            case "paused":
+                live.cut(status.n, status.heard_ms, held=True)
+            case "stopped":
+                live.cut(status.n, status.heard_ms, held=False)
+                live.cancel()
             case "resumed":
                 live.resume()
 
     @handles
     async def control(self, control: PlaybackControl) -> None:
         """Somebody wants silence."""
-        if control.action == "stop":
-            for satellite, live in tuple(self._at.items()):
-                if control.satellite in {"", satellite}:
+        if control.action != "stop":
+            return
+        for live in self._turns:
+            if live.satellite and control.satellite in {"", live.satellite}:
+                if live.turn.state is State.SPEAKING:
+                    self._tasks.start(live.hush(), "hush", failed=live.cancel)
+                else:
                     live.cancel()
 
     @handles
     async def satellite(self, state: SatelliteState) -> None:
         """Know where there is somebody to speak to."""
         if state.state == "off":
-            self._present.discard(state.satellite)
+            self._present.pop(state.satellite, None)
         else:
-            self._present.add(state.satellite)
+            self._present[state.satellite] = current().source
 
     @produces
     async def vocabulary(self) -> AsyncIterator[Vocabulary]:
@@ -185,143 +218,133 @@ class Conversation:
     # -- what follows
 
     def _wake(self, event: WakeEvent) -> None:
-        """A turn begins, unless a louder satellite heard the same; what was spoken there before is over."""
-        before = self._at.get(event.satellite)
-        if before is not None:
-            before.cancel()
-        if event.cause == PUSH_TO_TALK:
-            self._begin(event.satellite, is_played=True)
+        """A turn begins, unless a louder satellite heard the same; what was asked there before is over."""
+        for before in self._turns.at(event.satellite):
+            if before.cause != TIMER:
+                before.cancel()
+        cause = event.cause or "wake"
+        if cause == PUSH_TO_TALK:
+            self._begin(event.satellite, cause=cause, is_played=True)
         elif self._arbitration.hear(event.satellite, event.energy):
-            self._begin(event.satellite, is_played=True)
-            self._tasks.create_task(self._arbitrate(), name="arbitration")
+            self._begin(event.satellite, cause=cause, is_played=True)
+            self._tasks.start(self._arbitrate(), "arbitration")
         else:
+            self._turns.close(current().turn or "")
             self._stand_down(event.satellite)
 
     async def _arbitrate(self) -> None:
-        due = self._arbitration.due_in()
-        if due is not None:
+        # The loop's timers may be a little early. Nothing but time passes here.
+        while due := self._arbitration.due_in():  # noqa: ASYNC110
             await asyncio.sleep(due)
         verdict = self._arbitration.decide()
         for loser in verdict.losers if verdict else ():
-            live = self._at.get(loser)
-            if live is not None:
-                live.cancel()
-            self._stand_down(loser)
+            for live in self._turns.at(loser):
+                if live.cause not in {TIMER, PUSH_TO_TALK}:
+                    live.cancel()
+                    with conversation(turn=live.id, session=live.session):
+                        self._stand_down(loser)
 
     def _stand_down(self, satellite: str) -> None:
         self._bus.publish(SatelliteControl(satellite=satellite, action="stand_down"))
 
-    def _begin(self, satellite: str, *, is_played: bool, typed: str | None = None) -> Live:
+    def _overheard(self, transcript: Transcript) -> Live:
+        """A turn for what was said in none that is known: by hand, or before the router was started again."""
+        named = NAME.fullmatch(transcript.satellite)
+        satellite = transcript.satellite if named else self._settings.default_satellite
+        is_played = current().turn is not None or self._is_present(satellite)
+        return self._begin(satellite, cause="text", typed=transcript.text, is_played=is_played)
+
+    def _begin(
+        self,
+        satellite: str,
+        *,
+        cause: str,
+        is_played: bool,
+        typed: str | None = None,
+        limits: Limits | None = None,
+    ) -> Live:
         context = current()
-        turn = Turn(typed=typed, is_played=is_played, limits=self._limits)
+        identifier = context.turn if context.turn and not self._turns.knows(context.turn) else new_id()
         live = Live(
             self._bus,
-            turn,
-            identifier=context.turn or new_id(),
-            session=context.session or satellite or "default",
+            Turn(typed=typed, is_played=is_played, limits=limits or self._limits),
+            identifier=identifier,
+            session=context.session or satellite or context.source or identifier,
             satellite=satellite,
+            cause=cause,
             on_end=self._ended,
         )
-        self._turns[live.id] = live
-        self._tasks.create_task(live.watch(), name="watch")
+        self._turns.add(live)
+        self._tasks.start(live.watch(), "watch", failed=lambda: live.fail(WENT_WRONG))
         if satellite:
-            self._at[satellite] = live
-            self._tasks.create_task(live.speak(), name="speak")
+            self._tasks.start(live.speak(), "speak", failed=lambda: live.fail(WENT_WRONG))
         return live
 
     def _ended(self, live: Live) -> None:
-        turn = live.turn
-        self._turns.pop(live.id, None)
-        if self._at.get(live.satellite) is live:
-            del self._at[live.satellite]
-        if turn.transcript:
-            self._conversations.remember(live.session, turn.transcript, turn.heard, turn.answer)
+        self._turns.close(live.id)
+        self._mind.remember(live)
 
     def _think(self, live: Live, text: str, user: str = "") -> None:
-        live.think(self._tasks.create_task(self._answer(live, text, user), name="think"))
+        answering = self._mind.answer(live, text, user)
+        live.think(self._tasks.start(answering, "think", failed=lambda: live.fail(WENT_WRONG)))
 
-    async def _answer(self, live: Live, text: str, user: str) -> None:
-        """Answer by an intent at once, else by the language model."""
-        with conversation(turn=live.id, session=live.session):
-            try:
-                intent = await self._thread(self._recogniser.recognise, text)
-                if intent is not None:
-                    await self._do(live, intent)
-                else:
-                    await self._ask_model(live, text, user)
-            except (RequestFailed, StoreError) as error:
-                log.warning("A turn failed: %s", error)
-                live.fail(str(error))
+    def _turn_at(self, satellite: str) -> Live | None:
+        """The turn of the message that is handled, if it runs at the satellite that the message is from."""
+        live = self._turns.find(current().turn)
+        return live if live is not None and live.satellite == satellite else None
 
-    async def _do(self, live: Live, intent: Intent) -> None:
-        live.intent = intent.name
-        last = self._conversations.last_answer(live.session)
-        answer = await self._thread(functools.partial(self._answers.answer, intent, last=last, place=live.satellite))
-        self._timers_changed.set()
-        live.say(answer, by=intent.name)
-        live.complete(intent.name, silently=not answer)
+    # -- satellites
 
-    async def _ask_model(self, live: Live, text: str, user: str) -> None:
-        history = [ChatMessage(role=said.role, content=said.text) for said in self._conversations.history(live.session)]
-        request = LlmRequest(text=text, history=history, user=user)
-        splitter, reader = SentenceSplitter(), Reader()
-        streamed = False
-        async for part in self._bus.stream(request, timeout=self._settings.answer_s):
-            if isinstance(part, LlmDelta):
-                streamed = True
-                sentences = splitter.feed(part.delta)
-            elif isinstance(part, LlmResponse):
-                sentences = ([] if streamed else splitter.feed(part.reply)) + splitter.flush()
-            else:
-                continue
-            for sentence in sentences:
-                live.say(reader.read(sentence), by="llm")
-        if not live.turn.answer:
-            live.fail("the language model had nothing to say")
-        live.complete("llm")
+    def _is_present(self, satellite: str) -> bool:
+        source = self._present.get(satellite)
+        return any(
+            f"{health.service.value}/{health.instance}" == source and health.status in {"up", "degraded"}
+            for health in self._bus.fleet.workers()
+        )
+
+    def _fleet_changed(self, health: Health) -> None:
+        """What was asked at a satellite that is gone ends with it."""
+        if health.service is Role.SATELLITE and health.status == "down":
+            source = f"{health.service.value}/{health.instance}"
+            for live in self._turns:
+                if self._present.get(live.satellite) == source:
+                    live.fail(SATELLITE_GONE)
 
     # -- timers
 
-    async def _ring(self) -> None:
-        """Announce timers when they are due, and first what was due while nobody was here."""
-        while_away = await self._thread(self._timers.missed)
-        if while_away:
-            self._announce(missed(while_away), {timer.place for timer in while_away})
-        while True:
-            self._timers_changed.clear()
-            due = await self._thread(self._timers.next_due)
-            try:
-                async with asyncio.timeout(CLOCK_CHECK_S if due is None else min(due, CLOCK_CHECK_S)):
-                    await self._timers_changed.wait()
-            except TimeoutError:
-                for timer in await self._thread(self._timers.due):
-                    self._announce(rung([timer]), {timer.place})
-                try:
-                    await self._thread(self._timers.follow_clock)
-                except StoreError as error:
-                    log.warning("The timers could not follow the clock: %s", error)
+    async def _tell_missed(self, bell: Bell) -> None:
+        """Wait until somebody is there to hear it, but not for ever."""
+        with contextlib.suppress(TimeoutError):
+            await self._bus.until_up(Role.TTS, Role.SATELLITE, timeout=SOMEBODY_WITHIN)
+        await bell.tell_missed()
 
-    def _announce(self, text: str, places: set[str]) -> None:
-        for place in places:
-            satellite = place or self._settings.default_satellite
-            with conversation(turn=new_id(), session=satellite):
-                live = self._begin(satellite, typed="", is_played=satellite in self._present)
-            live.say(text, by="timer")
-            live.complete("timer")
+    def _announce(self, text: str, place: str) -> None:
+        satellite = place if self._is_present(place) else self._settings.default_satellite
+        with conversation(turn=new_id(), session=satellite):
+            live = self._begin(
+                satellite,
+                cause=TIMER,
+                typed="",
+                is_played=self._is_present(satellite),
+                limits=replace(self._limits, silence_s=ANNOUNCED_WITHIN),
+            )
+        live.say(text, by=TIMER)
+        live.complete(TIMER)
 
     # -- lifetime
 
-    def _open(self) -> None:
+    def _open(self) -> Bell:
         """Open the store and read the sentences; half a second, in the thread."""
         self._store.__enter__()
-        self._recogniser = Recogniser()
-        self._timers = Timers(self._store)
-        self._answers = Answers(
-            self._timers, ShoppingList(self._store), lambda: datetime.now().astimezone(), self._settings.hours
-        )
+        self._recogniser = self._make_recogniser()
+        timers = Timers(self._store, self._clocks)
+        shopping = ShoppingList(self._store)
+        answers = Answers(timers, shopping, lambda: datetime.now().astimezone(), self._settings.hours)
+        self._mind = Mind(self._bus, self._thread, self._recogniser, answers, Conversations(time.monotonic))
+        return Bell(timers, self._thread, self._mind.done, self._announce)
 
     def _cancel_all(self) -> None:
-        for live in tuple(self._turns.values()):
+        for live in self._turns:
             live.cancel()
 
 

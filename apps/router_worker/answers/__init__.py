@@ -27,7 +27,6 @@ class Answers:
             **ClockAnswers(now, hours).by_intent(),
             **TimerAnswers(timers).by_intent(),
             **ShoppingAnswers(shopping).by_intent(),
-            "SetVolume": lambda intent: f"Volume {intent.number('volume') or 0:.0f} percent.",
         }
 
     def answer(self, intent: Intent, *, last: str | None = None, place: str = "") -> str:

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 
-SILENT = ("Stop", "PauseSpeech", "ResumeSpeech", "Mute")
+SILENT = ("Stop", "PauseSpeech", "ResumeSpeech")
 """Intents whose answer is that something is heard no more, or again."""
+LOUDNESS = ("SetVolume", "VolumeUp", "VolumeDown", "Mute", "Unmute")
+"""Intents that nothing here can do yet."""
 
 FIXED: Mapping[str, str] = {
     **dict.fromkeys(SILENT, ""),
+    **dict.fromkeys(LOUDNESS, "I cannot change the volume."),
     "Nevermind": "OK.",
-    "VolumeUp": "OK.",
-    "VolumeDown": "OK.",
-    "Unmute": "OK.",
     "Greeting": "Hello! What can I do for you?",
     "Goodbye": "Goodbye.",
     "Thanks": "You're welcome.",

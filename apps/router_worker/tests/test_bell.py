@@ -1,0 +1,147 @@
+import pytest
+
+from mynah_contracts import Ask, PlaybackStatus, Role, Say
+from router_worker.answers.confirmation import Confirmations, is_no, is_yes
+from router_worker.intents import Intent
+from router_worker.timers import Clocks
+
+
+class Watch:
+    """Clocks that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.clocks = Clocks(wall=lambda: self.now + 1e9, monotonic=lambda: self.now, boot="one")
+
+
+async def nudge(home) -> None:
+    """Any intent has the timers looked at."""
+    await home.stage.ask(Ask(text="what day is it"), role=Role.GUEST)
+
+
+async def rings(home) -> list[tuple[str, str]]:
+    say = await home.stage.next(Say)
+    while "is done" not in say.text and "While I was away" not in say.text:
+        say = await home.stage.next(Say)
+    return say.satellite, say.text
+
+
+async def test_a_timer_rings_at_the_satellite_where_it_was_set(house):
+    watch = Watch()
+    async with house(clocks=watch.clocks, rooms=("kitchen", "office")) as home:
+        await home.ask("t", "set a timer for 5 minutes", "office")
+        watch.now += 299
+        await nudge(home)
+        watch.now += 1
+        await nudge(home)
+
+        assert await rings(home) == ("office", "Your 5 minute timer is done.")
+
+
+async def test_a_timer_of_a_satellite_that_is_gone_rings_at_the_default_one(house):
+    watch = Watch()
+    async with house(clocks=watch.clocks) as home:
+        async with home.room("attic"):
+            await home.ask("t", "set a timer for 5 minutes", "attic")
+        watch.now += 300
+        await nudge(home)
+
+        assert await rings(home) == ("kitchen", "Your 5 minute timer is done.")
+
+
+async def test_a_timer_that_was_set_in_writing_rings_at_the_default_satellite(house):
+    watch = Watch()
+    async with house(clocks=watch.clocks) as home:
+        await home.stage.ask(Ask(text="set a pizza timer for 5 minutes"), role=Role.GUEST)
+        watch.now += 300
+        await nudge(home)
+
+        assert await rings(home) == ("kitchen", "Your pizza timer is done.")
+
+
+async def test_a_timer_outlives_the_router(house):
+    watch = Watch()
+    async with house(clocks=watch.clocks, rooms=("kitchen", "office")) as home:
+        await home.ask("t", "set a timer for 5 minutes", "office")
+    watch.now += 100
+    async with house(clocks=watch.clocks, rooms=("kitchen", "office")) as home:
+        watch.now += 200
+        await nudge(home)
+
+        assert await rings(home) == ("office", "Your 5 minute timer is done.")
+
+
+async def test_timers_that_were_due_while_nobody_was_there_are_told_at_their_places_once(house):
+    watch = Watch()
+    async with house(clocks=watch.clocks, rooms=("kitchen", "office")) as home:
+        await home.ask("t1", "set a timer for 5 minutes", "office")
+        await home.ask("t2", "set a pizza timer for 6 minutes", "kitchen")
+    watch.now += 600
+    async with house(clocks=watch.clocks, rooms=("kitchen", "office")) as home:
+        told = {await rings(home), await rings(home)}
+        assert told == {
+            ("office", "While I was away, your 5 minute timer was done 5 minutes ago."),
+            ("kitchen", "While I was away, your pizza timer was done 4 minutes ago."),
+        }
+    async with house(clocks=watch.clocks, rooms=("kitchen", "office")) as home:
+        await home.ask("t3", "what time is it")
+        assert len(home.sent(Say)) == 1
+
+
+async def test_an_announcement_that_has_not_begun_survives_a_new_question(house):
+    watch = Watch()
+    async with house(clocks=watch.clocks, deaf=True) as home:
+        await home.stage.ask(Ask(text="set a timer for 5 minutes"), role=Role.GUEST)
+        watch.now += 300
+        await nudge(home)
+        ring = await home.stage.received(Say)
+        await home.wake("t")
+        await home.reached("t", "listening")
+
+        await home.tell(ring.envelope.turn, PlaybackStatus(event="speaking_end", satellite="kitchen", n=0))
+
+        assert (await home.ended(ring.envelope.turn)).phase == "done"
+
+
+async def test_what_rang_can_be_repeated(house):
+    watch = Watch()
+    async with house(clocks=watch.clocks) as home:
+        await home.ask("t1", "set a timer for 5 minutes")
+        watch.now += 300
+        await nudge(home)
+        await rings(home)
+        await home.control("finish")
+
+        assert (await home.ask("t2", "repeat that")).reply == "Your 5 minute timer is done."
+
+
+@pytest.mark.parametrize("words", ["Yes.", "yes, please", "do it", "Yeah go ahead", "I\u2019m sure"])
+def test_leave_is_given_with(words):
+    assert is_yes(words)
+    assert not is_no(words)
+
+
+@pytest.mark.parametrize("words", ["No!", "no thanks", "don't", "stop"])
+def test_leave_is_refused_with(words):
+    assert is_no(words)
+    assert not is_yes(words)
+
+
+@pytest.mark.parametrize("words", ["", "yes what time is it", "say yes to confirm", "okay"])
+def test_other_words_mean_neither(words):
+    assert not is_yes(words)
+    assert not is_no(words)
+
+
+def test_leave_can_be_given_for_a_while():
+    now = [0.0]
+    confirmations = Confirmations(lambda: now[0], within_s=30)
+    confirmations.ask("s", Intent("ClearList"))
+    now[0] = 29.9
+    assert confirmations.take("other") is None
+    assert confirmations.take("s") == Intent("ClearList")
+    assert confirmations.take("s") is None
+
+    confirmations.ask("s", Intent("ClearList"))
+    now[0] = 60.0
+    assert confirmations.take("s") is None

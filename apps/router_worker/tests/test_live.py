@@ -1,0 +1,95 @@
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from mynah_bus.testing import Stage, serving
+from mynah_contracts import LlmCancel, Role, SatelliteControl, TurnEvent
+from router_worker.live import Live
+from router_worker.tasks import Tasks
+from router_worker.turn import Limits, Turn
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    async with serving() as stage:
+        yield stage
+
+
+async def begun(stage: Stage, *, satellite: str = "kitchen", typed: str | None = "hello", **limits: float) -> Live:
+    bus = await stage.bus(Role.ROUTER)
+    return Live(
+        bus,
+        Turn(typed=typed, limits=Limits(**limits)),
+        identifier="t",
+        session="s",
+        satellite=satellite,
+        cause="text",
+        on_end=lambda live: None,
+    )
+
+
+async def test_a_cancelled_question_in_writing_has_no_satellite_to_stop(stage):
+    live = await begun(stage, satellite="")
+
+    live.cancel()
+
+    assert live.ended.is_set()
+    assert (await stage.next(TurnEvent)).phase == "thinking"
+    assert (await stage.next(TurnEvent)).phase == "cancelled"
+    assert "satellite" not in "".join(packet.topic for packet in stage.broker.published)
+
+
+async def test_what_is_over_is_told_once(stage):
+    live = await begun(stage)
+    live.fail("it broke")
+    live.cancel()
+    live.fail("again")
+
+    await stage.next(TurnEvent)
+    ended = await stage.received(TurnEvent)
+    assert (ended.message.phase, ended.message.error) == ("failed", "I encountered an error: it broke.")
+    assert (ended.envelope.turn, ended.envelope.session) == ("t", "s")
+    assert len([p for p in stage.broker.published if p.topic == "mynah/turn/event"]) == 2
+
+
+async def test_a_turn_that_nobody_goes_on_with_ends_by_itself_and_silences_its_satellite(stage):
+    live = await begun(stage, typed=None, silence_s=0.01)
+
+    await live.watch()
+
+    assert live.ended.is_set()
+    assert (await stage.next(SatelliteControl)).action == "stop"
+
+
+async def test_whoever_thinks_is_stopped_when_nobody_wants_the_answer(stage):
+    live = await begun(stage)
+    thinking = asyncio.create_task(asyncio.Event().wait())
+    live.think(thinking)
+
+    live.cancel()
+
+    assert (await stage.next(LlmCancel)).turn_id == "t"
+    with pytest.raises(asyncio.CancelledError):
+        await thinking
+
+
+async def test_a_task_that_goes_wrong_is_told_of_and_stops_no_other(caplog):
+    failed = asyncio.Event()
+    others = asyncio.Event()
+
+    async def wrong() -> None:
+        raise ZeroDivisionError
+
+    async with Tasks() as tasks:
+        other = tasks.start(_wait_for(others), "other")
+        tasks.start(wrong(), "wrong", failed=failed.set)
+        await failed.wait()
+        assert not other.done()
+
+    assert other.cancelled()
+    assert "wrong went wrong" in caplog.text
+
+
+async def _wait_for(event: asyncio.Event) -> None:
+    await event.wait()

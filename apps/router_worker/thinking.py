@@ -1,0 +1,113 @@
+"""How an answer is found: by an intent at once, else by the language model."""
+
+import asyncio
+import functools
+import logging
+import time
+from typing import Final
+
+from mynah_bus import Bus, ModelThread, RequestFailed, conversation
+from mynah_contracts import ChatMessage, LlmDelta, LlmRequest, LlmResponse
+from router_worker.answers import Answers
+from router_worker.answers.confirmation import LEFT_ALONE, Confirmations, is_no, is_yes, question
+from router_worker.conversation import Conversations
+from router_worker.intents import Intent, Recogniser
+from router_worker.live import Live
+from router_worker.sentences import SentenceSplitter
+from router_worker.speakable import Reader
+from router_worker.store import StoreError
+from router_worker.turn import State
+
+log = logging.getLogger(__name__)
+
+THOUGHT_WITHIN: Final = 300.0
+"""Seconds for a whole answer of the language model; the turn itself does not wait that long for a first sentence."""
+HUNG_AFTER: Final = 20.0
+NOTHING_SAID: Final = "the language model had nothing to say"
+LONGEST_QUESTION: Final = 100_000
+
+
+class Mind:
+    """Answers what was asked; the recogniser and the answers are used in one thread."""
+
+    def __init__(
+        self, bus: Bus, thread: ModelThread, recogniser: Recogniser, answers: Answers, conversations: Conversations
+    ) -> None:
+        self._bus = bus
+        self._thread = thread
+        self._recogniser = recogniser
+        self._answers = answers
+        self._conversations = conversations
+        self._confirmations = Confirmations(time.monotonic)
+        self.done = asyncio.Event()
+        """Set after each intent that was done: it may have changed what is kept."""
+
+    async def answer(self, live: Live, text: str, user: str) -> None:
+        """Answer a turn."""
+        with conversation(turn=live.id, session=live.session):
+            try:
+                asked = self._confirmations.take(live.session)
+                if asked is not None and is_yes(text):
+                    await self._do(live, asked)
+                elif asked is not None and is_no(text):
+                    _say(live, LEFT_ALONE, asked.name)
+                else:
+                    await self._answer(live, text, user)
+            except (RequestFailed, StoreError) as error:
+                log.warning("A turn failed: %s", error)
+                live.fail(str(error))
+
+    def remember(self, live: Live) -> None:
+        """A turn is over: what was heard of it becomes history, and what it asks may be confirmed."""
+        turn = live.turn
+        if turn.transcript or turn.answer:
+            self._conversations.remember(live.session, turn.transcript or "", turn.heard, turn.answer)
+        if live.to_confirm is not None and turn.state is State.DONE:
+            self._confirmations.ask(live.session, live.to_confirm)
+
+    async def _answer(self, live: Live, text: str, user: str) -> None:
+        intent = await self._thread(self._recogniser.recognise, text, deadline=HUNG_AFTER)
+        if intent is None:
+            await self._ask_model(live, text, user)
+            return
+        asks = question(intent) if live.satellite else None
+        if asks is None:
+            await self._do(live, intent)
+            return
+        live.intent, live.to_confirm = intent.name, intent
+        _say(live, asks, intent.name)
+
+    async def _do(self, live: Live, intent: Intent) -> None:
+        live.intent = intent.name
+        last = self._conversations.last_answer(live.session)
+        answer = functools.partial(self._answers.answer, intent, last=last, place=live.satellite)
+        said = await self._thread(answer, deadline=HUNG_AFTER)
+        self.done.set()
+        _say(live, said, intent.name)
+
+    async def _ask_model(self, live: Live, text: str, user: str) -> None:
+        history = [ChatMessage(role=said.role, content=said.text) for said in self._conversations.history(live.session)]
+        request = LlmRequest(text=text[:LONGEST_QUESTION], history=history, user=user)
+        splitter, reader = SentenceSplitter(), Reader()
+        heard, pieces = "", 0
+        async for part in self._bus.stream(request, timeout=THOUGHT_WITHIN):
+            sentences: list[str] = []
+            if isinstance(part, LlmDelta) and part.seq == pieces:
+                heard, pieces = heard + part.delta, pieces + 1
+                sentences = splitter.feed(part.delta)
+            elif isinstance(part, LlmResponse):
+                # Pieces may be lost on their way; the whole answer has what they said.
+                rest = part.reply.removeprefix(heard) if part.reply.startswith(heard) else ""
+                sentences = [*splitter.feed(rest), *splitter.flush()]
+            for sentence in sentences:
+                live.say(reader.read(sentence), by="llm")
+        if live.turn.answer:
+            live.complete("llm")
+        else:
+            live.fail(NOTHING_SAID)
+
+
+def _say(live: Live, text: str, by: str) -> None:
+    """A whole answer; an empty one is silence."""
+    live.say(text, by=by)
+    live.complete(by, silently=not text)
