@@ -64,6 +64,7 @@ async def test_running_work_is_stopped_and_its_worker_comes_back(start, store, p
     assert act.was_cancelled
 
 
+@pytest.mark.parametrize("store", ["memory", "sqlite"], indirect=True)  # Redis sets timers of its own
 async def test_a_task_in_back_off_is_cancelled(start, store, clock) -> None:
     engine = await start(store)
     task_id = await engine.submit(Task("boom"))

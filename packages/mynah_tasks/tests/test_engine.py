@@ -94,6 +94,7 @@ async def test_a_task_that_runs_has_a_status_and_no_result_yet(start, store, pup
     assert (await engine.wait_for_task(task_id)).result == 1
 
 
+@pytest.mark.parametrize("store", ["memory", "sqlite"], indirect=True)  # Redis sets timers of its own
 @pytest.mark.req("ENG-08")
 async def test_waiting_for_a_result_has_a_limit_and_leaves_the_task_alone(start, store, clock, puppet) -> None:
     engine = await start(store)
@@ -179,6 +180,7 @@ async def test_a_full_queue_refuses_at_once_and_says_so(start, store, puppet) ->
     assert heard[0] == ("queue_full", {"queue_size": 100, "capacity": 100})
 
 
+@pytest.mark.parametrize("store", ["memory", "sqlite"], indirect=True)  # Redis sets timers of its own
 @pytest.mark.req("Q-08")
 async def test_whoever_wants_to_waits_for_room_for_so_long(start, store, clock, puppet) -> None:
     engine = await start(store, max_workers=1, queue_size=1)

@@ -55,6 +55,7 @@ async def test_back_off_is_capped_at_sixteen_seconds_and_jittered_by_a_tenth(sta
     assert (await engine.wait_for_task(task_id)).status is TaskStatus.FAILED
 
 
+@pytest.mark.parametrize("store", ["memory", "sqlite"], indirect=True)  # Redis sets timers of its own
 @pytest.mark.req("Q-06", "ENG-13", "FLAW-Z2", "FLAW-A4")
 async def test_a_slow_task_is_attempted_four_times_and_ends_as_timeout(start, store, clock, puppet) -> None:
     engine = await start(store, default_timeout=30.0)
@@ -81,6 +82,7 @@ async def test_a_tasks_own_timeout_goes_before_the_engines(start, clock, puppet)
     assert await clock.timer() == 3
 
 
+@pytest.mark.parametrize("store", ["memory", "sqlite"], indirect=True)  # Redis sets timers of its own
 @pytest.mark.req("ENG-14")
 async def test_a_task_may_succeed_after_failures_and_the_last_outcome_counts(start, store, clock) -> None:
     engine = await start(store)
@@ -142,6 +144,7 @@ async def test_whatever_a_processor_raises_stays_its_own_problem(start, store, p
     assert (await engine.wait_for_task(await engine.submit(Task("echo", 1)))).result == 1
 
 
+@pytest.mark.parametrize("store", ["memory", "sqlite"], indirect=True)  # Redis sets timers of its own
 async def test_a_result_after_the_deadline_is_thrown_away(start, store, clock) -> None:
     engine = await start(store)
     stubborn_go_on = asyncio.Event()

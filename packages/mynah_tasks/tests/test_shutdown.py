@@ -42,6 +42,7 @@ async def _until_refused(engine) -> None:
         await engine.submit(Task("echo"))
 
 
+@pytest.mark.parametrize("store", ["memory", "sqlite"], indirect=True)  # Redis sets timers of its own
 @pytest.mark.req("SHD-03")
 async def test_what_does_not_end_in_time_is_given_back_and_done_after_the_restart(start, store, clock, puppet) -> None:
     engine = await start(store)
