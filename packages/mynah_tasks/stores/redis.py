@@ -3,8 +3,9 @@
 import asyncio
 import itertools
 import logging
+import math
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -39,6 +40,8 @@ NEVER = 1e9
 """Seconds of waiting that no task reaches."""
 BEATS = 3
 """How often a lease is renewed while it lasts."""
+SOON = 1.0
+"""Seconds after which a server that did not answer is asked again."""
 LAST_WORDS = 5.0
 """Seconds that calls under way have to end when the store is closed."""
 PAGE = 200
@@ -112,7 +115,7 @@ class RedisStore:
             raise
         # Heard before anything is done: a connection under way when the store is closed again would be left open.
         hears = asyncio.Event()
-        self._listening = asyncio.create_task(self._listen(hears), name="task store news")
+        self._listening = self._post(self._listen(hears))
         await hears.wait()
         return self
 
@@ -208,14 +211,14 @@ class RedisStore:
         shelf = self._prefix + (status or "all")
         end = "+inf"
         if before is not None:
-            place = await self._look_up(lambda client: client.zscore(f"{self._prefix}all", before))
-            end = f"({place or 0}"
+            place = await self._do("ZSCORE", f"{self._prefix}all", before)
+            end = f"({float(place or 0)}"
         while len(found) < limit:
-            page = await self._page(shelf, end)
+            page = await self._do("ZREVRANGEBYSCORE", shelf, end, "-inf", "WITHSCORES", "LIMIT", 0, PAGE)
             if not page:
                 break
-            end = f"({page[-1][1]}"
-            for task, state in await self._read([task_id.decode() for task_id, _ in page]):
+            end = f"({page[-1].decode()}"
+            for task, state in await self._read(page[::2]):
                 if status in {None, state.status} and (tag is None or tag in task.tags):
                     found.append(Entry(task, state))
         return found[:limit]
@@ -226,10 +229,10 @@ class RedisStore:
         """Dead letters, the newest first."""
         shelf, start = f"{self._prefix}dead", 0
         if before is not None:
-            place = await self._look_up(lambda client: client.zrevrank(shelf, before))
+            place = await self._do("ZREVRANK", shelf, before)
             start = 0 if place is None else place + 1
-        page = await self._look_up(lambda client: client.zrevrange(shelf, start, start + limit - 1))
-        return [DeadLetter.of(entry) for entry in await self._read([task_id.decode() for task_id in page])]
+        page = await self._do("ZREVRANGE", shelf, start, start + limit - 1)
+        return [DeadLetter.of(entry) for entry in await self._read(page)]
 
     async def replay(self, task_id: str) -> str:
         """Accept the work of a dead letter as a new task; see `Store.replay`."""
@@ -268,8 +271,8 @@ class RedisStore:
         self.counts = counts
         for task_id, _ in changes.revoked:
             self._claims.pop(task_id, None)
-        next_due = self._beat_at if wait is None else min(self._beat_at, asked_at + wait)
-        self._desk.tell(changes, self._rules.capacity - counts.pending, next_due)
+        next_due = min(self._beat_at, math.inf if wait is None else asked_at + wait)
+        self._desk.tell(changes, self._rules.capacity - counts.pending, None if math.isinf(next_due) else next_due)
 
     async def _ask(self, limit: int, fits: bool) -> list[Claim]:  # noqa: FBT001  # whether a heavy task does
         self._claiming += 1
@@ -305,29 +308,17 @@ class RedisStore:
         if self._claims.get(task_id) == token:
             del self._claims[task_id]
 
-    async def _page(self, shelf: str, end: str) -> list[tuple[bytes, float]]:
-        """Ids and places of the tasks on a shelf that come before `end`, the last ones first."""
-        page: list[tuple[bytes, float]] = await self._look_up(
-            lambda client: client.zrevrangebyscore(shelf, end, "-inf", 0, PAGE, withscores=True)
-        )
-        return page
-
-    async def _read(self, task_ids: Sequence[str]) -> list[Entry]:
+    async def _read(self, task_ids: Iterable[str | bytes]) -> list[Entry]:
         """Those of the tasks that there are."""
+        names = [task_id if isinstance(task_id, bytes) else task_id.encode(errors="replace") for task_id in task_ids]
+        keys = (f"{self._prefix}t:".encode() + name for name in names)
+        found = await asyncio.gather(*(self._do("HMGET", key, *FIELDS) for key in keys))
+        return [read_entry(values) for values in found if values[0] is not None]
 
-        async def read(client: Any) -> list[list[bytes | None]]:
-            async with client.pipeline(transaction=False) as pipeline:
-                for task_id in task_ids:
-                    pipeline.hmget(f"{self._prefix}t:{task_id}".encode(errors="replace"), FIELDS)
-                found: list[list[bytes | None]] = await pipeline.execute()
-                return found
-
-        return [read_entry(values) for values in await self._look_up(read) if values[0] is not None]
-
-    async def _look_up(self, question: Callable[[Any], Awaitable[T]]) -> T:
+    async def _do(self, *command: Argument) -> Any:
         if not self._is_open:
             raise EngineStopped("the store is not open")
-        return await asyncio.shield(self._post(self._server.ask(question)))
+        return await asyncio.shield(self._post(self._server.do(*command)))
 
     def _post(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)
@@ -349,8 +340,8 @@ class RedisStore:
         try:
             await self._renew()
         except StoreUnavailable as error:
-            log.warning("leases were not renewed: %s", error)
-            self._desk.arm(self._beat_at)
+            log.warning("leases were not renewed, tried again in %g s: %s", SOON, error)
+            self._desk.arm(self._clock.monotonic() + SOON)
 
     async def _renew(self) -> None:
         """Renew the leases, do what is due, and find out what has been lost or was never heard of."""

@@ -5,7 +5,7 @@ import functools
 import hashlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -35,7 +35,7 @@ LIBRARY = f"mynah_tasks_{hashlib.sha256(CODE.encode()).hexdigest()[:12]}"
 VERSION = 7
 """Of Redis, since when it has functions; Valkey says 7 too."""
 BATCH = 500
-"""Steps that travel together at most."""
+"""Commands that travel together at most."""
 ANSWER = 10.0
 """Seconds for which an answer is waited for."""
 SILENCE = 5.0
@@ -52,7 +52,7 @@ class RedisServer:
         self._prefix = prefix
         self.trouble: str | None = None
         """Why there was no answer the last time; None when there was one."""
-        self._steps: deque[tuple[tuple[Argument, ...], asyncio.Future[bytes]]] = deque()
+        self._commands: deque[tuple[tuple[Argument, ...], asyncio.Future[Any]]] = deque()
         self._sending: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -64,8 +64,8 @@ class RedisServer:
         # Without the user and the password that the URL may have.
         self._address = str(place.get("path") or f"{place.get('host')}:{place.get('port')}")
         try:
-            self._judge(await self.ask(lambda client: client.info()))
-            await self.ask(_load)
+            self._judge(await self._ask(lambda client: client.info()))
+            await self._ask(_load)
         except BaseException:
             await self._client.aclose()
             raise
@@ -76,63 +76,48 @@ class RedisServer:
     ) -> None:
         await self._client.aclose()
 
-    async def ask(self, question: Callable[[Client], Awaitable[T]]) -> T:
-        """The answer to what does no harm when it is asked twice; raises StoreUnavailable."""
-        try:
-            answer = await AGAIN.run(lambda: question(self._client))
-        except RedisError as error:
-            raise StoreUnavailable(self._complain(error)) from error
-        self.trouble = None
+    async def step(self, *arguments: Argument) -> bytes:
+        """Have the library take a step, once however often it has to be asked; see redis.lua."""
+        answer: bytes = await self.do("FCALL", LIBRARY, 1, self._prefix, *arguments)
         return answer
 
-    async def step(self, *arguments: Argument) -> bytes:
-        """Have the library take a step, once however often it is asked; see redis.lua.
+    async def do(self, *command: Argument) -> Any:
+        """The answer to a command that does no harm when it is given twice; raises StoreUnavailable.
 
-        Steps are taken in the order in which they are asked for; those that come while others are under way travel
+        Commands are done in the order in which they are given; those that come while others are under way travel
         together.
         """
-        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._steps.append((arguments, answer))
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._commands.append((command, answer))
         if self._sending is None:
-            self._sending = asyncio.create_task(self._send(), name="task store steps")
+            self._sending = asyncio.create_task(self._send(), name="task store commands")
         return await answer
 
     async def _send(self) -> None:
-        while self._steps:
-            batch = [self._steps.popleft() for _ in range(min(len(self._steps), BATCH))]
-            steps = [step for step, _ in batch]
-            replies: list[bytes | StoreUnavailable]
+        while self._commands:
+            batch = [self._commands.popleft() for _ in range(min(len(self._commands), BATCH))]
             try:
-                replies = await self.ask(functools.partial(self._take, steps))
+                replies = await self._ask(functools.partial(_do, [command for command, _ in batch]))
             except StoreUnavailable as error:
                 replies = [error] * len(batch)
             for (_, answer), reply in zip(batch, replies, strict=True):
                 if answer.cancelled():
                     continue
-                if isinstance(reply, bytes):
-                    answer.set_result(reply)
-                else:
+                if isinstance(reply, RedisError):
+                    answer.set_exception(StoreUnavailable(self._complain(reply)))
+                elif isinstance(reply, StoreUnavailable):
                     answer.set_exception(reply)
+                else:
+                    answer.set_result(reply)
         self._sending = None
 
-    async def _take(self, steps: list[tuple[Argument, ...]], client: Client) -> list[bytes | StoreUnavailable]:
-        replies = await self._pipeline(steps, client)
-        if any(isinstance(reply, ResponseError) and str(reply).startswith("BUSY") for reply in replies):
-            raise AnswerTimeout("the server is busy with a long step")
-        if any(isinstance(reply, ResponseError) and "Function not found" in str(reply) for reply in replies):
-            # Somebody has flushed the functions, or another server has taken over.
-            await _load(client)
-            replies = await self._pipeline(steps, client)
-        return [StoreUnavailable(self._complain(r)) if isinstance(r, RedisError) else r for r in replies]
-
-    async def _pipeline(self, steps: list[tuple[Argument, ...]], client: Client) -> list[Any]:
-        async with client.pipeline(transaction=False) as pipeline:
-            for arguments in steps:
-                # Bytes, as far as there are any: one text that is none must not spoil the others' journey.
-                texts = [a.encode(errors="replace") if isinstance(a, str) else a for a in arguments]
-                pipeline.fcall(LIBRARY, 1, self._prefix, *texts)
-            replies: list[Any] = await pipeline.execute(raise_on_error=False)
-            return replies
+    async def _ask(self, question: Callable[[Client], Awaitable[T]]) -> T:
+        try:
+            answer = await AGAIN.run(lambda: question(self._client))
+        except (RedisError, OSError) as error:
+            raise StoreUnavailable(self._complain(error)) from error
+        self.trouble = None
+        return answer
 
     async def news(self) -> AsyncIterator[News | None]:
         """What happens, for ever; None when something may have been missed."""
@@ -142,7 +127,7 @@ class RedisServer:
                 async for entry in self._follow():
                     failures = 0
                     yield entry
-            except RedisError as error:
+            except (RedisError, OSError) as error:
                 failures += 1
                 log.warning("no news from the task store, asked again soon: %s", self._complain(error))
                 await asyncio.sleep(LATER.delay(failures))
@@ -177,9 +162,31 @@ class RedisServer:
                 "start it with `--maxmemory-policy noeviction`"
             )
 
-    def _complain(self, error: RedisError) -> str:
+    def _complain(self, error: Exception) -> str:
         self.trouble = f"redis at {self._address}: {error}"
         return self.trouble
+
+
+async def _do(commands: Sequence[tuple[Argument, ...]], client: Client) -> list[Any]:
+    """The answers to all of them, an error among them where there was one; raises when they should be given again."""
+    replies = await _travel(commands, client)
+    complaints = [str(reply) for reply in replies if isinstance(reply, ResponseError)]
+    if any(complaint.startswith("BUSY") for complaint in complaints):
+        raise AnswerTimeout("the server is busy with a long step")
+    if any("Function not found" in complaint for complaint in complaints):
+        # Somebody has flushed the functions, or another server has taken over.
+        await _load(client)
+        replies = await _travel(commands, client)
+    return replies
+
+
+async def _travel(commands: Sequence[tuple[Argument, ...]], client: Client) -> list[Any]:
+    async with client.pipeline(transaction=False) as pipeline:
+        for command in commands:
+            # Bytes, as far as there are any: one text that is none must not spoil the others' journey.
+            pipeline.execute_command(*(a.encode(errors="replace") if isinstance(a, str) else a for a in command))
+        replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        return replies
 
 
 async def _load(client: Client) -> None:

@@ -1,5 +1,6 @@
 """Stores, engines and time for the tests of the task engine."""
 
+import math
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -20,7 +21,7 @@ STORES: dict[str, Callable[[pytest.FixtureRequest], Store]] = {
     "memory": lambda _: MemoryStore(),
     "sqlite": lambda request: SqliteStore(request.getfixturevalue("tmp_path") / "tasks.db"),
     "redis": lambda request: RedisStore(
-        request.getfixturevalue("redis").url, namespace=uuid.uuid4().hex, server_clock=False
+        request.getfixturevalue("redis").url, namespace=uuid.uuid4().hex, lease=math.inf, server_clock=False
     ),
 }
 """Every store runs every test that asks for the `store` fixture."""

@@ -1,0 +1,391 @@
+"""What only the store on Redis promises: several processes, leases, and a server that fails."""
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+import uuid
+from collections import Counter
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from mynah_tasks.clock import SystemClock
+from mynah_tasks.errors import QueueFull, StaleClaim, StoreUnavailable
+from mynah_tasks.states import TaskStatus
+from mynah_tasks.stores import Claim, Counts, Outcome, Rules
+from mynah_tasks.stores.redis import RedisStore
+from mynah_tasks.task import Task, TaskResult
+from mynah_tasks.testing import ManualClock
+from mynah_tasks.tests.redis_process import RedisProcess, running_redis
+
+LEASE = 15.0
+DONE = Outcome(TaskStatus.COMPLETED, "done")
+WORKER = Path(__file__).with_name("redis_worker.py")
+KILLS = int(os.environ.get("MYNAH_KILLS", "4"))
+"""How often a worker is killed; 50 for the record."""
+
+
+class Heard:
+    """What a store told its listener."""
+
+    def __init__(self) -> None:
+        self.ended: list[tuple[str, TaskStatus]] = []
+        self.revoked_claims: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
+
+    def finished(self, task: Task, result: TaskResult) -> None:
+        self.ended.append((task.id, result.status))
+
+    def revoked(self, task_id: str, token: int) -> None:
+        self.revoked_claims.put_nowait((task_id, token))
+
+
+class Peer:
+    """One of several processes, as far as a store can tell: a store object with a clock of its own."""
+
+    def __init__(self, url: str, namespace: str, rules: Rules, keep: int) -> None:
+        self.clock = ManualClock()
+        self.heard = Heard()
+        self.store = RedisStore(url, namespace=namespace, lease=LEASE, keep=keep, server_clock=False)
+        self.store.attach(self.heard, rules, self.clock)
+
+    async def claim(self, limit: int = 1) -> list[Claim]:
+        return await self.store.claim(limit, lambda: True)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass and what is due happen."""
+        self.clock.advance(seconds)
+        await self.store.get("so that all before it has happened")
+
+
+@pytest.fixture
+async def peers(redis):
+    """Opens two stores on the same tasks."""
+    async with AsyncExitStack() as stack:
+
+        async def two(rules: Rules | None = None, keep: int = 100) -> tuple[Peer, Peer]:
+            namespace = uuid.uuid4().hex
+            both = [Peer(redis.url, namespace, rules or Rules(), keep) for _ in range(2)]
+            for peer in both:
+                await stack.enter_async_context(peer.store)
+            return both[0], both[1]
+
+        yield two
+
+
+@pytest.mark.req("FUT-02")
+async def test_two_processes_share_the_work_and_each_task_is_given_once(peers) -> None:
+    here, there = await peers()
+    ids = await here.store.add([Task("echo", n) for n in range(20)])
+    claims = [claim for peer in (here, there) for claim in await peer.claim(10)]
+    assert sorted(claim.task.id for claim in claims) == sorted(ids)
+    assert (await here.store.get(ids[0])).state.status is TaskStatus.RUNNING
+
+
+@pytest.mark.req("FUT-02")
+async def test_a_claim_and_a_wait_here_hear_what_happens_there(peers) -> None:
+    here, there = await peers()
+    claiming = asyncio.create_task(here.claim())
+    (task_id,) = await there.store.add([Task("echo")])
+    waiting = asyncio.create_task(there.store.wait(task_id))
+    (claim,) = await claiming
+    await here.store.finish(claim, DONE)
+    assert (await waiting).result == "done"
+    assert here.heard.ended == [(task_id, TaskStatus.COMPLETED)]
+    assert there.heard.ended == [], "only who recorded it says so"
+
+
+@pytest.mark.req("ENG-12")
+async def test_a_task_that_runs_there_can_be_cancelled_from_here(peers) -> None:
+    here, there = await peers()
+    (task_id,) = await here.store.add([Task("echo")])
+    (claim,) = await there.claim()
+    assert await here.store.cancel(task_id, "stop") == [task_id]
+    assert await there.heard.revoked_claims.get() == (task_id, claim.token)
+    with pytest.raises(StaleClaim):
+        await there.store.finish(claim, DONE)
+
+
+@pytest.mark.req("Q-08")
+async def test_the_queue_is_bounded_for_all_together_and_room_made_there_is_heard_here(peers) -> None:
+    here, there = await peers(Rules(capacity=2))
+    await here.store.add([Task("echo"), Task("echo")])
+    with pytest.raises(QueueFull):
+        await there.store.add([Task("echo")])
+    room = asyncio.create_task(here.store.room(1))
+    await there.claim()
+    await room
+
+
+@pytest.mark.req("SHD-03")
+async def test_what_a_dead_process_ran_is_ready_again_when_its_lease_ends(peers) -> None:
+    dead, alive = await peers()
+    (task_id,) = await alive.store.add([Task("echo")])
+    (lost,) = await dead.claim()
+    await alive.pass_time(LEASE - 1)
+    assert alive.store.counts == Counts(running=1)
+    await alive.pass_time(1)
+    (again,) = await alive.claim()
+    assert (again.task.id, again.attempt) == (task_id, 2)
+    assert again.token > lost.token
+    assert (await alive.store.get(task_id)).state.error == "the process died during attempt 1"
+
+
+@pytest.mark.req("SHD-03")
+async def test_a_process_that_only_hung_is_told_and_its_outcome_refused(peers) -> None:
+    hung, alive = await peers()
+    await alive.store.add([Task("echo")])
+    (lost,) = await hung.claim()
+    await alive.pass_time(LEASE)
+    assert await hung.heard.revoked_claims.get() == (lost.task.id, lost.token)
+    (again,) = await alive.claim()
+    for late in (hung.store.finish(lost, DONE), hung.store.retry(lost, "no", 1), hung.store.release(lost)):
+        with pytest.raises(StaleClaim):
+            await late
+    await alive.store.finish(again, DONE)
+    assert (await alive.store.get(lost.task.id)).state.attempts == 2
+
+
+async def test_a_process_that_lives_keeps_its_lease(peers) -> None:
+    here, there = await peers()
+    await here.store.add([Task("echo")])
+    (claim,) = await here.claim()
+    for _ in range(10):
+        await here.pass_time(LEASE / 3)
+        await there.pass_time(LEASE / 3)
+    await here.store.finish(claim, DONE)
+    assert here.heard.revoked_claims.empty()
+
+
+@pytest.mark.req("ENG-14")
+async def test_a_task_that_kills_every_process_ends_as_a_dead_letter(peers) -> None:
+    _, alive = await peers()
+    (task_id,) = await alive.store.add([Task("echo", max_retries=2)])
+    for _ in range(3):
+        await alive.store._take("claim", 1, 1)
+        alive.store._owner = uuid.uuid4().hex
+        await alive.pass_time(LEASE)
+    (letter,) = await alive.store.dead_letters()
+    assert (letter.task_id, letter.error, letter.retry_count) == (task_id, "the process died during attempt 3", 2)
+
+
+async def test_a_task_under_which_two_processes_died_runs_alone(peers) -> None:
+    here, there = await peers()
+    await here.store.add([Task("echo", "poison", max_retries=9)])
+    for _ in range(2):
+        await here.store._take("claim", 1, 1)
+        here.store._owner = uuid.uuid4().hex
+        await here.pass_time(LEASE)
+    await there.pass_time(2 * LEASE)
+    await here.store.add([Task("echo", "innocent") for _ in range(4)])
+    (poison,) = await here.claim(5)
+    assert poison.task.payload == "poison"
+    beside = asyncio.create_task(here.claim(5))
+    assert [claim.task.payload for claim in await there.claim(2)] == ["innocent"] * 2
+    await here.store.get("so that the claim is made")
+    assert not beside.done()
+    await here.store.finish(poison, DONE)
+    assert [claim.task.payload for claim in await beside] == ["innocent"] * 2
+
+
+async def test_a_suspect_waits_until_a_process_runs_nothing_else(peers) -> None:
+    busy, idle = await peers()
+    await busy.store.add([Task("echo", "poison", max_retries=9)])
+    for _ in range(2):
+        await busy.store._take("claim", 1, 1)
+        busy.store._owner = uuid.uuid4().hex
+        await busy.pass_time(LEASE)
+    await idle.pass_time(2 * LEASE)
+    (poison,) = await busy.claim(1)
+    await busy.store.add([Task("echo", "innocent"), Task("echo", "innocent")])
+    (innocent,) = await idle.claim(1)
+    await busy.store.release(poison)
+    beside = asyncio.create_task(idle.claim(5))
+    await idle.store.get("so that the claim is made")
+    assert not beside.done()
+    (again,) = await busy.claim(5)
+    assert again.task.payload == "poison"
+    assert [claim.task.payload for claim in await beside] == ["innocent"]
+    assert innocent.task.payload == "innocent"
+
+
+async def test_only_the_last_ones_that_ended_are_remembered(peers) -> None:
+    here, _ = await peers(keep=3)
+    for number in range(5):
+        await here.store.add([Task("echo", id=f"good {number}", idempotency_key=f"key {number}")])
+        await here.store.finish((await here.claim())[0], DONE)
+        await here.store.add([Task("echo", id=f"bad {number}")])
+        await here.store.finish((await here.claim())[0], Outcome(TaskStatus.FAILED, error="no"))
+    assert [entry.task.id for entry in await here.store.entries(status=TaskStatus.COMPLETED)] == [
+        "good 4",
+        "good 3",
+        "good 2",
+    ]
+    assert [letter.task_id for letter in await here.store.dead_letters()] == ["bad 4", "bad 3", "bad 2"]
+    assert here.store.counts == Counts(dead=3)
+    assert await here.store.add([Task("echo", id="again", idempotency_key="key 0")]) == ["again"]
+
+
+async def test_what_was_given_in_an_answer_that_was_lost_is_given_back(peers) -> None:
+    here, there = await peers()
+    (task_id,) = await here.store.add([Task("echo")])
+    await here.store._take("claim", 1, 1)
+    await here.pass_time(LEASE / 3)
+    (claim,) = await there.claim()
+    assert (claim.task.id, claim.attempt) == (task_id, 1)
+
+
+async def test_a_step_that_is_asked_twice_is_taken_once(peers) -> None:
+    here, _ = await peers()
+    store = here.store
+    await store.add([Task("echo"), Task("echo")])
+    step = (store._owner, "1000", "number", "claim", 10, 60, LEASE, 100, 1, 1)
+    first = await store._server.step(*step)
+    assert await store._server.step(*step) == first
+    await here.pass_time(0)
+    assert (await store.entries(status=TaskStatus.PENDING))[0].state.attempts == 0
+
+
+async def test_functions_that_somebody_flushed_are_loaded_again(peers) -> None:
+    here, _ = await peers()
+    await here.store._server.do("FUNCTION", "FLUSH")
+    (task_id,) = await here.store.add([Task("echo")])
+    assert (await here.claim())[0].task.id == task_id
+
+
+async def test_text_that_is_none_harms_nobody(peers) -> None:
+    here, _ = await peers()
+    await here.store.add([Task("echo", id="ä", payload={"ö": "\u0000"})])
+    (claim,) = await here.claim()
+    others = asyncio.gather(*(here.store.add([Task("echo")]) for _ in range(5)))
+    await here.store.retry(claim, "no text: \ud800", 0)
+    assert len(await others) == 5
+    assert (await here.store.get("ä")).state.error == "no text: ?"
+    assert await here.store.get("\ud800") is None
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--appendonly", "no"], r"would lose accepted tasks when it dies \(appendonly no\): start it with"),
+        (
+            ["--appendonly", "yes", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"],
+            r"would throw tasks away when it is full \(allkeys-lru\): start it with",
+        ),
+    ],
+)
+async def test_a_server_that_would_lose_tasks_is_refused(tmp_path, options, complaint) -> None:
+    with running_redis(tmp_path, *options) as server:
+        store = RedisStore(server.url)
+        store.attach(Heard(), Rules(), SystemClock())
+        with pytest.raises(StoreUnavailable, match=f"redis at 127.0.0.1:{server.port} {complaint}"):
+            await store.__aenter__()
+
+
+async def test_a_server_that_is_not_there_is_named_without_its_password(tmp_path) -> None:
+    server = RedisProcess(tmp_path)
+    store = RedisStore(server.url.replace("//", "//user:secret@"))
+    store.attach(Heard(), Rules(), SystemClock())
+    with pytest.raises(StoreUnavailable, match=f"redis at 127.0.0.1:{server.port}") as refused:
+        await store.__aenter__()
+    assert "secret" not in str(refused.value)
+    assert store.trouble == str(refused.value)
+
+
+@pytest.mark.req("SHD-03")
+async def test_accepted_tasks_survive_the_death_of_the_server_and_everybody_goes_on(tmp_path) -> None:
+    with running_redis(tmp_path) as server:
+        store, heard = RedisStore(server.url), Heard()
+        store.attach(heard, Rules(), SystemClock())
+        async with store:
+            ids = await store.add([Task("echo", n) for n in range(100)])
+            claims = await store.claim(10, lambda: True)
+            waiting = [asyncio.create_task(store.wait(task_id)) for task_id in ids]
+            await store.get(ids[0])
+            await asyncio.to_thread(server.kill)
+            late = [asyncio.create_task(store.finish(claim, DONE)) for claim in claims]
+            await asyncio.to_thread(server.start)
+            await asyncio.gather(*late)
+            for _ in range(9):
+                for claim in await store.claim(10, lambda: True):
+                    await store.finish(claim, DONE)
+            assert {(await each).status for each in waiting} == {TaskStatus.COMPLETED}
+            assert store.trouble is None
+            assert Counter(heard.ended) == Counter((task_id, TaskStatus.COMPLETED) for task_id in ids)
+
+
+async def test_a_server_that_stays_away_is_reported_and_nothing_hangs(tmp_path) -> None:
+    with running_redis(tmp_path) as server:
+        store = RedisStore(server.url)
+        store.attach(Heard(), Rules(), SystemClock())
+        async with store:
+            server.kill()
+            with pytest.raises(StoreUnavailable):
+                await store.add([Task("echo")])
+            assert f"redis at 127.0.0.1:{server.port}" in store.trouble
+        server.start()
+
+
+async def test_who_lost_the_connection_hears_afterwards_what_happened(peers) -> None:
+    here, there = await peers()
+    (task_id,) = await here.store.add([Task("echo")])
+    waiting = asyncio.create_task(here.store.wait(task_id))
+    (claim,) = await there.claim()
+    await there.store._server.do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    await there.store.finish(claim, DONE)
+    assert (await waiting).result == "done"
+
+
+async def test_who_missed_news_looks_for_himself(peers) -> None:
+    here, there = await peers()
+    (task_id,) = await here.store.add([Task("echo")])
+    waiting = asyncio.create_task(here.store.wait(task_id))
+    (claim,) = await there.claim()
+    await here.store.get(task_id)
+    missing = f"{there.store._prefix}counters"
+    await there.store._server.do("HINCRBY", missing, "event", 5)
+    await there.store.finish(claim, DONE)
+    assert (await waiting).status is TaskStatus.COMPLETED
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.req("SHD-03", "FUT-02")
+async def test_no_task_is_lost_or_ends_twice_while_workers_are_killed(redis, tmp_path) -> None:
+    """Four worker processes; one is killed with -9 at a random moment, and another started, again and again."""
+    namespace, ledger, chance = uuid.uuid4().hex, tmp_path / "ledger", random.Random(KILLS)
+
+    def start() -> subprocess.Popen[str]:
+        command = [sys.executable, str(WORKER), redis.url, namespace, str(ledger)]
+        worker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert worker.stdout.readline() == "working\n"
+        return worker
+
+    def kill(worker: subprocess.Popen[str]) -> None:
+        worker.kill()
+        worker.communicate()
+
+    store = RedisStore(redis.url, namespace=namespace, lease=1.0)
+    store.attach(Heard(), Rules(capacity=100_000), SystemClock())
+    accepted: list[str] = []
+    async with store:
+        workers = [await asyncio.to_thread(start) for _ in range(4)]
+        try:
+            for _ in range(KILLS):
+                accepted += await store.add([Task("work", n, max_retries=KILLS + 3) for n in range(100)])
+                # Killed in the middle of the work, at a moment that no two rounds share.
+                await store.wait(accepted[-chance.randrange(1, 100)])
+                await asyncio.to_thread(kill, workers.pop(0))
+                workers.append(await asyncio.to_thread(start))
+            outcomes = [await store.wait(task_id) for task_id in accepted]
+        finally:
+            for worker in workers:
+                kill(worker)
+        assert [outcome.result for outcome in outcomes] == [n * 2 for n in range(100)] * KILLS
+        assert store.counts == Counts()
+    recorded = Counter(line.split()[0] for line in ledger.read_text().splitlines())
+    assert set(recorded) <= set(accepted)
+    assert set(recorded.values()) == {1}, "an outcome was recorded twice"
+    retried = sum(outcome.attempts > 1 for outcome in outcomes)
+    sys.stdout.write(f"{KILLS} kills, {len(accepted)} accepted, 0 lost, 0 recorded twice, {retried} begun again\n")
