@@ -30,7 +30,7 @@ FROM task JOIN state USING (seq)
 """
 READ_LIVE = f"""
 SELECT spec, id, seq, created_at, status, attempts, crashes, token, error, pause, paused_at
-FROM task JOIN state USING (seq) WHERE status IN {LIVE} ORDER BY seq
+FROM task JOIN state USING (seq) WHERE status IN {LIVE} ORDER BY state.seq
 """
 
 PORTION = 200
@@ -89,23 +89,22 @@ class Journal:
 
     def entries(self, *, status: TaskStatus | None, tag: str | None, limit: int, before: str | None) -> list[Entry]:
         """A page of tasks, the newest first."""
-        query, values = f"{READ} WHERE true", list[object]()
+        seq, query, values = "state.seq", f"{READ} WHERE true", list[object]()
         if tag is not None:
-            query, values = f"{READ} JOIN tag USING (seq) WHERE tag.tag = ?", [tag]
+            seq, query, values = "tag.seq", f"{READ} JOIN tag USING (seq) WHERE tag.tag = ?", [tag]
         if before is not None:
-            query, values = f"{query} AND seq < (SELECT seq FROM task WHERE id = ?)", [*values, before]
+            query, values = f"{query} AND {seq} < (SELECT seq FROM task WHERE id = ?)", [*values, before]
         if status is not None:
             query, values = f"{query} AND status = ?", [*values, str(status)]
-        return [
-            Entry(past.task, past.state) for past in self._read(f"{query} ORDER BY seq DESC LIMIT ?", *values, limit)
-        ]
+        pasts = self._read(f"{query} ORDER BY {seq} DESC LIMIT ?", *values, limit)
+        return [Entry(past.task, past.state) for past in pasts]
 
     def letters(self, *, limit: int, before: str | None) -> list[DeadLetter]:
         """A page of dead letters, the newest first."""
         query, values = f"{READ} WHERE is_dead", list[object]()
         if before is not None:
-            query, values = f"{query} AND seq < (SELECT seq FROM task WHERE id = ?)", [before]
-        pasts = self._read(f"{query} ORDER BY seq DESC LIMIT ?", *values, limit)
+            query, values = f"{query} AND state.seq < (SELECT seq FROM task WHERE id = ?)", [before]
+        pasts = self._read(f"{query} ORDER BY state.seq DESC LIMIT ?", *values, limit)
         return [DeadLetter.of(Entry(past.task, past.state)) for past in pasts]
 
     # What is to be written
@@ -134,6 +133,9 @@ class Journal:
 
     def write(self, touched: Collection[Record], now: Moment) -> int:
         """Write and commit, all or nothing; how many of the oldest dead letters there was no place for."""
+        if not touched and not self._buried:
+            self.discard()
+            return 0
         self._change += 1
         new = [record for record in touched if record.seq > self.last_seq]
         db = self._db
