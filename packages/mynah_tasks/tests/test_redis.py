@@ -164,8 +164,8 @@ async def test_a_task_that_kills_every_process_ends_as_a_dead_letter(peers) -> N
     _, alive = await peers()
     (task_id,) = await alive.store.add([Task("echo", max_retries=2)])
     for _ in range(3):
-        await alive.store._take("claim", 1, 1)
-        alive.store._owner = uuid.uuid4().hex
+        await alive.store._link._take("claim", 1, 1)
+        alive.store._link.owner = uuid.uuid4().hex
         await alive.pass_time(LEASE)
     (letter,) = await alive.store.dead_letters()
     assert (letter.task_id, letter.error, letter.retry_count) == (task_id, "the process died during attempt 3", 2)
@@ -175,8 +175,8 @@ async def test_a_task_under_which_two_processes_died_runs_alone(peers) -> None:
     here, there = await peers()
     await here.store.add([Task("echo", "poison", max_retries=9)])
     for _ in range(2):
-        await here.store._take("claim", 1, 1)
-        here.store._owner = uuid.uuid4().hex
+        await here.store._link._take("claim", 1, 1)
+        here.store._link.owner = uuid.uuid4().hex
         await here.pass_time(LEASE)
     await there.pass_time(2 * LEASE)
     await here.store.add([Task("echo", "innocent") for _ in range(4)])
@@ -194,8 +194,8 @@ async def test_a_suspect_waits_until_a_process_runs_nothing_else(peers) -> None:
     busy, idle = await peers()
     await busy.store.add([Task("echo", "poison", max_retries=9)])
     for _ in range(2):
-        await busy.store._take("claim", 1, 1)
-        busy.store._owner = uuid.uuid4().hex
+        await busy.store._link._take("claim", 1, 1)
+        busy.store._link.owner = uuid.uuid4().hex
         await busy.pass_time(LEASE)
     await idle.pass_time(2 * LEASE)
     (poison,) = await busy.claim(1)
@@ -231,7 +231,7 @@ async def test_only_the_last_ones_that_ended_are_remembered(peers) -> None:
 async def test_what_was_given_in_an_answer_that_was_lost_is_given_back(peers) -> None:
     here, there = await peers()
     (task_id,) = await here.store.add([Task("echo")])
-    await here.store._take("claim", 1, 1)
+    await here.store._link._take("claim", 1, 1)
     await here.pass_time(LEASE / 3)
     (claim,) = await there.claim()
     assert (claim.task.id, claim.attempt) == (task_id, 1)
@@ -241,16 +241,16 @@ async def test_a_step_that_is_asked_twice_is_taken_once(peers) -> None:
     here, _ = await peers()
     store = here.store
     await store.add([Task("echo"), Task("echo")])
-    step = (store._owner, "1000", "number", "claim", 10, 60, LEASE, 100, 1, 1)
-    first = await store._server.step(*step)
-    assert await store._server.step(*step) == first
+    step = (store._link.owner, "1000", "number", "claim", 10, 60, LEASE, 100, 1, 1)
+    first = await store._link.server.step(*step)
+    assert await store._link.server.step(*step) == first
     await here.pass_time(0)
     assert (await store.entries(status=TaskStatus.PENDING))[0].state.attempts == 0
 
 
 async def test_functions_that_somebody_flushed_are_loaded_again(peers) -> None:
     here, _ = await peers()
-    await here.store._server.do("FUNCTION", "FLUSH")
+    await here.store._link.server.do("FUNCTION", "FLUSH")
     (task_id,) = await here.store.add([Task("echo")])
     assert (await here.claim())[0].task.id == task_id
 
@@ -333,7 +333,7 @@ async def test_who_lost_the_connection_hears_afterwards_what_happened(peers) -> 
     (task_id,) = await here.store.add([Task("echo")])
     waiting = asyncio.create_task(here.store.wait(task_id))
     (claim,) = await there.claim()
-    await there.store._server.do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    await there.store._link.server.do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     await there.store.finish(claim, DONE)
     assert (await waiting).result == "done"
 
@@ -344,8 +344,8 @@ async def test_who_missed_news_looks_for_himself(peers) -> None:
     waiting = asyncio.create_task(here.store.wait(task_id))
     (claim,) = await there.claim()
     await here.store.get(task_id)
-    missing = f"{there.store._prefix}counters"
-    await there.store._server.do("HINCRBY", missing, "event", 5)
+    missing = f"{there.store._link.prefix}counters"
+    await there.store._link.server.do("HINCRBY", missing, "event", 5)
     await there.store.finish(claim, DONE)
     assert (await waiting).status is TaskStatus.COMPLETED
 
