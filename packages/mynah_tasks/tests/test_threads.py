@@ -221,12 +221,13 @@ async def test_closing_leaves_a_hung_thread_behind_and_says_so(gate, caplog):
 
 
 async def test_closing_waits_for_a_thread_that_comes_back_within_the_grace(gate, caplog):
+    before = set(threading.enumerate())  # other tests leave hung threads behind, as they must
     async with Executors(threads=1, grace=60) as executors:
         with pytest.raises(DeadlineExceeded):
             await executors.run(THREAD, gate.work, None, timeout=0.01)
         asyncio.get_running_loop().call_soon(gate.open)
     assert not [record for record in caplog.records if "leaves" in record.message]
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("mynah-thread")]
+    assert not [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("mynah-thread")]
 
 
 async def test_closed_executors_refuse_work():
@@ -301,6 +302,7 @@ def test_a_program_with_a_thread_in_a_hung_c_call_still_ends():
 
 async def test_a_thread_that_outlives_its_loop_ends_quietly(caplog):
     caplog.set_level(logging.DEBUG)
+    before = set(threading.enumerate())
     gate = Gate()
 
     async def leave_one_behind():
@@ -309,7 +311,7 @@ async def test_a_thread_that_outlives_its_loop_ends_quietly(caplog):
                 await executors.run(THREAD, gate.work, None, timeout=0.01)
 
     await asyncio.to_thread(asyncio.run, leave_one_behind())
-    (thread,) = [thread for thread in threading.enumerate() if thread.name == "mynah-thread-0"]
+    (thread,) = [thread for thread in set(threading.enumerate()) - before if thread.name == "mynah-thread-0"]
     gate.open()
     await asyncio.to_thread(thread.join)
     assert "mynah-thread-0 outlived its event loop" in caplog.text
