@@ -3,7 +3,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from mynah_tasks.records import DEADLY, Moment, Past, Record
@@ -173,6 +173,15 @@ class Journal:
         self._count()
         return True
 
+    def expel(self, ids: Collection[str]) -> None:
+        """Delete tasks as if they had never come."""
+        if ids:
+            self._db.execute("BEGIN IMMEDIATE")
+            seqs = [row for task_id in ids for row in self._db.execute("SELECT seq FROM task WHERE id = ?", (task_id,))]
+            self._delete(seqs)
+            self._db.execute("COMMIT")
+            self._count()
+
     def probe(self) -> None:
         """See whether the file can be written."""
         self._db.execute("BEGIN IMMEDIATE")
@@ -202,9 +211,12 @@ class Journal:
         oldest = self._db.execute(query, (PORTION,)).fetchall()
         self._oldest = oldest[0][1] if oldest else now.wall
         victims = [(seq,) for rank, (seq, ended_at) in enumerate(oldest) if rank < surplus or ended_at < limit]
-        for table in ("task", "state", "tag"):
-            self._db.executemany(f"DELETE FROM {table} WHERE seq = ?", victims)
+        self._delete(victims)
         return len(victims)
+
+    def _delete(self, seqs: Sequence[tuple[int]]) -> None:
+        for table in ("task", "state", "tag"):
+            self._db.executemany(f"DELETE FROM {table} WHERE seq = ?", seqs)
 
     def _constants(self, record: Record) -> tuple[object, ...]:
         task = record.task

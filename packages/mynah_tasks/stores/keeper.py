@@ -39,9 +39,7 @@ NOTHING = Changes((), (), ())
 class Keeper:
     """Takes steps of the book in groups: with one commit a group is in the file, or else it has not happened.
 
-    When the file fails, the book is read again from what is in it; as long as that fails too, nothing can be done. Only
-    if a disk fails twice, in a commit and when it is looked for after that, may a group have happened that was said not
-    to have.
+    When the file fails, the book is read again from what is in it; as long as that fails too, nothing can be done.
     """
 
     def __init__(self, path: Path, *, keep: int, keep_for: float) -> None:
@@ -52,6 +50,8 @@ class Keeper:
         self._journal: Journal | None = None
         self._book: Book | None = None
         self._held: dict[str, int] | None = None
+        self._refused: set[str] = set()
+        """New tasks that were refused when the file failed, although it may have taken them."""
         self._is_failing = False
         self.quarantined: Path | None = None
         """Where the file went that was found damaged when it was opened."""
@@ -118,6 +118,8 @@ class Keeper:
     def _read(self, db: sqlite3.Connection, rules: Rules, now: Moment) -> None:
         """Make the book from what is in the file."""
         journal = Journal(db, keep=self._keep, keep_for=self._keep_for)
+        journal.expel(self._refused)
+        self._refused.clear()
         book = Book(rules, journal, dead=journal.dead, last_seq=journal.last_seq, last_token=journal.last_token)
         kept = journal.live(now)
         book.restore(kept.records, now, waits=kept.waits, held=self._held)
@@ -127,6 +129,7 @@ class Keeper:
     def _has_survived(self, book: Book, changes: Changes, error: sqlite3.Error, rules: Rules, now: Moment) -> bool:
         """After a failure: whether the file has the changes all the same, only the end of the commit having failed."""
         journal = self.journal
+        self._refused |= {record.task.id for record in changes.touched if record.seq > journal.last_seq}
         self._is_failing = True
         self._forget()
         try:
@@ -136,6 +139,7 @@ class Keeper:
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             if journal.has_written(changes.touched, self._db):
                 self._journal, self._book = journal, book
+                self._refused.clear()
                 book.forget_dead(book.counts.dead - journal.dead)
                 return True
             self._read(self._db, rules, now)

@@ -46,6 +46,7 @@ class SqliteStore(LocalStore):
         super().__init__()
         self._keeper = Keeper(Path(path), keep=keep, keep_for=keep_for)
         self._counts = Counts()
+        self._has_failed = False
         self._writer: Writer[Job] | None = None
 
     async def __aenter__(self) -> Self:
@@ -168,6 +169,9 @@ class SqliteStore(LocalStore):
 
     def _deliver(self, jobs: list[Job], done: Done) -> None:
         self._counts = done.counts
+        if self._has_failed:
+            self._has_failed = False
+            self._ask_after(self._desk.awaited)
         for job, (result, error) in zip(jobs, done.results, strict=True):
             if job.answer and not job.answer.done():
                 if error:
@@ -178,7 +182,22 @@ class SqliteStore(LocalStore):
         if done.answer:
             self._give(done.answer)
 
+    def _ask_after(self, ids: Sequence[str]) -> None:
+        """Look up what somebody waits for: its news may have been lost when the file failed."""
+        assert self._writer is not None
+
+        def resolve(answer: asyncio.Future[Entry | None]) -> None:
+            entry = None if answer.cancelled() or answer.exception() else answer.result()
+            if entry and entry.state.status.is_terminal:
+                self._desk.resolve(entry.state)
+
+        for task_id in ids:
+            answer = self._loop.create_future()
+            answer.add_done_callback(resolve)
+            self._writer.put(Job(lambda book, _, task_id=task_id: book.find(task_id), answer))  # type: ignore[misc]
+
     def _fail(self, jobs: list[Job], error: Exception) -> None:
+        self._has_failed = True
         for job in jobs:
             if job.answer and not job.answer.done():
                 job.answer.set_exception(error)
