@@ -14,6 +14,8 @@ WIDE = 0.1
 """Seconds between two looks at an idle loop; a wake-up is dear on small machines and in sandboxes."""
 ATTENTION = 1.0
 """Seconds for which a loop is looked at closely after the last sign of activity."""
+NOTABLE = 0.025
+"""Seconds; a stall this long is a sign of activity, shorter ones are the rule on a crowded machine."""
 BUSY_SHARE = 0.1
 """Of the time between two looks, spent computing on the loop's thread: a sign of activity."""
 
@@ -87,6 +89,6 @@ class StallProbe:
         late = now - self._due
         if late > 0:
             self._delays.add(late)
-        if late > CLOSE or cpu - self._cpu > BUSY_SHARE * (now - self._looked_at):
+        if late > NOTABLE or cpu - self._cpu > BUSY_SHARE * (now - self._looked_at):
             self._active_at = now
         self._looked_at, self._cpu = now, cpu
