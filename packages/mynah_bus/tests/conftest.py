@@ -43,8 +43,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """The loops that a module may ask for with `pytest.mark.asyncio(loop_factories=[…])`."""
-    return {"virtual": VirtualLoop, "uvloop": uvloop.new_event_loop, "asyncio": asyncio.SelectorEventLoop}
+    """The loop of a worker, or virtual time where `pytest.mark.asyncio(loop_factories=["virtual"])` asks for it."""
+    asked = item.get_closest_marker("asyncio")
+    if asked is not None and asked.kwargs.get("loop_factories"):
+        return {"virtual": VirtualLoop}
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture
