@@ -88,7 +88,7 @@ async def turn(settings: BusSettings, question: Path, answer: Path | None) -> di
     async with AsyncExitStack() as stack:
         try:
             async with asyncio.timeout(CONNECT_S):
-                await stack.enter_async_context(Worker(bus, room))
+                await stack.enter_async_context(Worker(bus, room, passing=True))
         except AudioError as error:
             raise CommandFailed(f"{question}: {error}") from error
         except TimeoutError as error:

@@ -38,7 +38,8 @@ class Worker:
     that bus instead of a role. TypeError says when a part hears or says what is not for the role.
     """
 
-    def __init__(self, role: Role | Bus, *parts: object) -> None:
+    def __init__(self, role: Role | Bus, *parts: object, passing: bool = False) -> None:
+        """A worker of these parts; one that is `passing` leaves no health message behind when it ends well."""
         self.bus = role if isinstance(role, Bus) else Bus(role)
         self.parts = parts
         self.handlers = [handler for part in parts for handler in handlers_of(part, self.bus.role)]
@@ -51,6 +52,7 @@ class Worker:
         self._seq = 0
         self._stack = AsyncExitStack()
         self._stopping = asyncio.Event()
+        self._passing = passing
         self.bus.will = self._last_will
         self.bus.greet = self._greet
 
@@ -77,7 +79,7 @@ class Worker:
             background = [tasks.create_task(self._tell_health(), name="health")]
             background += [tasks.create_task(self._produce(each), name=each.name) for each in self.producers]
             stack.callback(_cancel, background)
-            stack.callback(self.say, "down", "Stopped.")
+            stack.callback(self._say_goodbye)
             self.probe.reset()  # what opening the parts took is over
             self.say("up")
             await self.bus.ready()
@@ -93,6 +95,13 @@ class Worker:
         if (status, reason) != (self._status, self._reason):
             self._status, self._reason = status, reason
             self.tell()
+
+    def _say_goodbye(self) -> None:
+        self.say("down", "Stopped.")
+        if self._passing and self.bus.connected.is_set():
+            forgotten = self._packet(self._health("down", ""))
+            forgotten.payload = b""
+            self.bus.link.publish(forgotten)
 
     def tell(self) -> None:
         """Publish the health message now."""
