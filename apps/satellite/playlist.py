@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from mynah_audio.pcm import SAMPLE_RATE, Samples
 
 _REMEMBERED_TURNS: Final = 64
-_WAITING_TURNS: Final = 16
+_WAITING_TURNS: Final = 128
 _LEAST_COST_S: Final = 0.02
 """What an empty piece counts for, so that their number is bounded too."""
 
@@ -95,6 +95,12 @@ class Playlist:
         return turn is not None and _is_complete(turn)
 
     @property
+    def is_announced(self) -> bool:
+        """Whether it is known how many sentences the turn has."""
+        turn = self._head()
+        return turn is not None and turn.sentences is not None
+
+    @property
     def gap(self) -> Place | None:
         """The missing piece that holds up others which are already here, or None."""
         turn = self._head()
@@ -122,6 +128,12 @@ class Playlist:
         turn.pieces[place] = piece
         self._seconds += piece.cost
         return Verdict.QUEUED
+
+    def begin(self, turn: str) -> None:
+        """Play this turn before those that wait, though nothing of it may have come yet."""
+        if turn not in self._over:
+            self._turns.setdefault(turn, _Turn())
+            self._turns.move_to_end(turn, last=False)
 
     def announce(self, turn: str, sentences: int) -> Verdict:
         """Say how many sentences a turn has."""

@@ -21,3 +21,5 @@ class SatelliteSettings(MynahSettings):
     """A WAV file, a FIFO, or `-` for standard output; empty: what it says is not heard, but paced as if it were."""
     wake_word: Literal["okay_nabu", "hey_jarvis", "hey_mycroft", "alexa", ""] = ""
     """Empty: it always listens."""
+    echo_free: bool = False
+    """Whether the microphone does not hear the loudspeaker (headphones): then a voice alone interrupts an answer."""

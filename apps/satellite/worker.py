@@ -1,18 +1,24 @@
 """The satellite as a process of the fleet."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 from mynah_audio.endpoint import Endpointing
 from mynah_audio.vad import SileroVad
 from mynah_audio.wake import MicroWakeWord
 from mynah_bus import Bus, Worker, produces
 from mynah_contracts import Role, SatelliteState
+from satellite.echo import OwnVoice
 from satellite.listener import Listener
 from satellite.room import Room
 from satellite.settings import SatelliteSettings
 from satellite.sinks import FileSink, NullSink, PipeSink, Sink
 from satellite.sources import FileSource, PipeSource, Source
+
+OWN_THRESHOLD: Final = 0.4
+"""From which probability what we say ourselves counts as the wake word: sooner than what others say."""
 
 
 class Presence:
@@ -44,8 +50,18 @@ def build() -> Worker:
         _source(settings.source),
         _sink(settings.sink),
         lambda: make_listener(settings.wake_word),
+        echo_free=settings.echo_free,
+        own_voice=_own_voice(settings),
     )
     return Worker(bus, room, Presence(bus, settings.name))
+
+
+def _own_voice(settings: SatelliteSettings) -> OwnVoice | None:
+    """What keeps the satellite from answering its own wake word, where there is one and an echo."""
+    word = settings.wake_word
+    if not word or settings.echo_free:
+        return None
+    return OwnVoice(partial(MicroWakeWord, (word,), threshold=OWN_THRESHOLD))
 
 
 def _source(where: str) -> Source | None:

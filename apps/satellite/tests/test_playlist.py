@@ -141,6 +141,19 @@ def test_turns_are_played_one_after_another():
     assert taken(playlist) == [(0, 0)]
 
 
+def test_a_turn_that_begins_comes_before_those_that_wait():
+    playlist = filled(piece(0, 0, turn="a", last=True), piece(0, 0, turn="b", last=True))
+    playlist.begin("c")
+    assert playlist.turn == "c"
+    assert playlist.take() is None
+    playlist.drop("c")
+    playlist.begin("b")
+    assert playlist.take().turn == "b"
+    playlist.drop("b")
+    playlist.begin("c")
+    assert playlist.turn == "a"
+
+
 def test_after_a_false_alarm_the_sentence_begins_again():
     playlist = filled(*turn_of(1, 3))
     for _ in range(3):
@@ -179,8 +192,8 @@ def test_there_is_room_for_a_limited_time_of_speech_only():
 def test_empty_pieces_and_turns_are_limited_too():
     playlist = Playlist(capacity=timedelta(seconds=1))
     assert 49 <= [playlist.add(piece(1, seq, seconds=0)) for seq in range(60)].count(Verdict.QUEUED) <= 50
-    others = [playlist.announce(f"turn {number}", 1) for number in range(100)]
-    assert others.count(Verdict.QUEUED) == 16
+    others = [playlist.announce(f"turn {number}", 1) for number in range(200)]
+    assert others.count(Verdict.QUEUED) == 128
 
 
 orders = st.lists(st.integers(1, 4), min_size=1, max_size=5).flatmap(
