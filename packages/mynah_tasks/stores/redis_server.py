@@ -36,11 +36,11 @@ VERSION = 7
 """Of Redis, since when it has functions; Valkey says 7 too."""
 BATCH = 500
 """Commands that travel together at most."""
-ANSWER = 10.0
+ANSWER = 5.0
 """Seconds for which an answer is waited for."""
-SILENCE = 5.0
+SILENCE = 3.0
 """Seconds without news after which the server is asked whether it is still there."""
-AGAIN = RetryPolicy(max_retries=4, base=0.1, cap=0.8, on=(ConnectionLost, AnswerTimeout))
+AGAIN = RetryPolicy(max_retries=3, base=0.1, cap=0.8, on=(ConnectionLost, AnswerTimeout))
 LATER = RetryPolicy(base=0.1, cap=2.0)
 
 

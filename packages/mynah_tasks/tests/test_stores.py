@@ -521,3 +521,38 @@ async def test_a_chain_of_a_thousand_and_ten_thousand_parents_are_no_trouble(sto
         claims = [claim for _ in range(100) for claim in await store.claim(100, room)]
         await asyncio.gather(*(store.finish(claim, Outcome(TaskStatus.COMPLETED)) for claim in claims))
         assert (await claim_one(store)).task.id == "child"
+
+
+async def test_a_ready_task_that_was_cancelled_is_not_given_out(opened) -> None:
+    await opened.add([Task("echo", id="a"), Task("echo", id="heavy", memory_intensive=True), Task("echo", id="b")])
+    for task_id in ("a", "heavy"):
+        assert await opened.cancel(task_id, "stop") == [task_id]
+    assert [claim.task.id for claim in await opened.claim(5, room)] == ["b"]
+    assert await status_of(opened, "a") is TaskStatus.CANCELLED
+
+
+async def test_an_outcome_is_for_ever_also_when_the_life_of_the_task_would_be_over(opened, clock, heard) -> None:
+    await opened.add([Task("echo", id="a", expires_at=clock.wall() + 10), Task("echo", id="b")])
+    await run_one(opened)
+    await opened.retry(await claim_one(opened), "no", 20)
+    clock.advance(21)
+    assert (await claim_one(opened)).task.id == "b"
+    assert await status_of(opened, "a") is TaskStatus.COMPLETED
+    assert heard.ended == [("a", TaskStatus.COMPLETED)]
+
+
+async def test_success_leaves_no_error_of_an_earlier_attempt(opened, clock) -> None:
+    await opened.add([Task("echo", id="a")])
+    await opened.retry(await claim_one(opened), "no", 1)
+    clock.advance(1)
+    await run_one(opened)
+    assert (await opened.get("a")).state.error is None
+
+
+async def test_a_known_key_is_no_reason_to_refuse_when_retries_have_overfilled_the_queue(opened) -> None:
+    known = Task("echo", idempotency_key="k")
+    await opened.add([Task("echo"), known, *(Task("echo") for _ in range(CAPACITY - 2))])
+    claim = await claim_one(opened)
+    await opened.add([Task("echo")])
+    await opened.retry(claim, "no", 9)
+    assert await opened.add([Task("echo", idempotency_key="k")]) == [known.id]
