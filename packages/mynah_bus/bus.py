@@ -348,6 +348,7 @@ class Bus:
             if contract.kind is Kind.COMMAND and packet.retain:
                 raise BadMessage("A retained command is refused: it would be done again at every start.")  # noqa: TRY301
             received = decode(packet, kind)
+            received.directed = topic.endswith(f"/{self.instance}")
         except BadMessage as error:
             self.refuse(packet, kind, error)
             return

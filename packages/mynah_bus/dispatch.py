@@ -154,7 +154,7 @@ class Dispatcher:
             if not self._bus.may_reply(job.reply_to):
                 log.warning("Ignored the reply topic %s, which is not below reply/", job.reply_to)
                 job.reply_to = None
-            else:
+            elif received.directed:
                 job.acceptance = asyncio.get_running_loop().call_later(ACCEPT_AFTER, self._accept, job)
         if desk.handler.answers and envelope.id:
             self._open[envelope.id] = job
@@ -252,7 +252,7 @@ class Dispatcher:
             job.acceptance.cancel()
 
     def _accept(self, job: Job) -> None:
-        if job.reply_to is not None:
+        if job.reply_to is not None and job.received.directed:
             self._bus.reply(
                 Accepted(),
                 job.reply_to,

@@ -45,6 +45,8 @@ class Received:
     correlation: bytes | None = None
     """MQTT 5 correlation data, echoed as it came."""
     retained: bool = False
+    directed: bool = False
+    """Whether it was sent to this very worker: then its sender knows of `Accepted`, which simple tools do not."""
     expires: int | None = None
     """Seconds, from now, after which its sender does not want it any more."""
 
