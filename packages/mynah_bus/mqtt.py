@@ -37,7 +37,11 @@ REFUSAL_WITHIN: Final = 0.1
 HIGH_WATER: Final = 1 << 20
 """Bytes not yet taken by the socket above which streams are dropped."""
 
+PACKET_OVERHEAD: Final = 1_024
+"""Bytes that a packet may have beside its payload, its topic and its user properties."""
+
 logging.getLogger("gmqtt").setLevel(logging.ERROR)  # its warnings repeat what this module reports
+logging.getLogger("gmqtt.mqtt.handler").addFilter(lambda record: "CONNACK" not in str(record.msg))  # so do these errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,7 @@ class MqttLink:
         self._outbox: deque[_Unacknowledged] = deque()
         self._subscribing: dict[int, asyncio.Future[tuple[int, ...]]] = {}
         self._last_mid = 0
+        self._largest: int | None = None
         self._ready = False
         self._closed = False
         self.on_packet: Callable[[Packet], None] = lambda _: None
@@ -278,6 +283,7 @@ class MqttLink:
                 )
         except MQTTConnectError as error:
             raise ConnectionRefused(error._code, str(error.message)) from error  # noqa: SLF001
+        self._largest = _first(client._package_handler._connack_properties, "maximum_packet_size")  # noqa: SLF001
         self.connections += 1
 
     async def _hang_up(self) -> None:
@@ -321,6 +327,11 @@ class MqttLink:
         packet = waiting.packet
         if not packet.qos and self._backlog(client) > HIGH_WATER:
             self.dropped += 1
+            return True
+        if self._largest is not None and _size(packet) > self._largest:
+            # The broker would hang up, now and after each reconnect.
+            log.warning("A message on %s is larger than the broker takes; it was not sent.", packet.topic)
+            self._give_up(waiting, f"It is larger than the {self._largest} bytes that the broker takes.")
             return True
         try:
             client.publish(_gmqtt_message(packet))
@@ -390,6 +401,12 @@ async def _unless_lost(connecting: Coroutine[Any, Any, None], lost: asyncio.Even
         for each in (task, losing):
             each.cancel()
         await asyncio.gather(task, losing, return_exceptions=True)
+
+
+def _size(packet: Packet) -> int:
+    """Bytes of a packet on the wire, at most."""
+    beside = sum(len(name) + 4 * len(value) for name, value in packet.properties)
+    return len(packet.payload) + 4 * len(packet.topic) + beside + PACKET_OVERHEAD
 
 
 def _first(properties: dict[str, Any], name: str) -> Any:
