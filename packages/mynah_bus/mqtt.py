@@ -40,7 +40,9 @@ HIGH_WATER: Final = 1 << 20
 PACKET_OVERHEAD: Final = 1_024
 """Bytes that a packet may have beside its payload, its topic and its user properties."""
 
-logging.getLogger("gmqtt").setLevel(logging.ERROR)  # its warnings repeat what this module reports
+# Its warnings, and its errors without a traceback, repeat what this module reports.
+logging.getLogger("gmqtt").setLevel(logging.ERROR)
+logging.getLogger("gmqtt.mqtt.handler").addFilter(lambda record: record.exc_info is not None)
 logging.getLogger("gmqtt.mqtt.handler").addFilter(lambda record: "CONNACK" not in str(record.msg))  # so do these errors
 
 
