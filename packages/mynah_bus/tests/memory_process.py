@@ -1,0 +1,25 @@
+"""A worker process for tests that kill, freeze and cut off real ones."""
+
+from mynah_bus import Worker, handles, run
+from mynah_bus.tests.puppets import found
+from mynah_contracts import MemoryQuery, MemoryResults, Role
+
+
+class Echo:
+    """Finds what it is asked for."""
+
+    engine = "echo"
+
+    @handles(at_once=10)
+    async def recall(self, query: MemoryQuery) -> MemoryResults:
+        """Say it back."""
+        return found(query.text)
+
+
+def build() -> Worker:
+    """The worker as it runs."""
+    return Worker(Role.MEMORY, Echo())
+
+
+if __name__ == "__main__":
+    run(build)

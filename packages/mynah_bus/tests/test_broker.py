@@ -1,0 +1,330 @@
+"""Workers on a real mosquitto: killed, frozen, cut off, fed with garbage."""
+
+import asyncio
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+from unittest.mock import ANY
+
+import pytest
+
+from mynah_bus import Bus, BusClosed, BusSettings, MynahError, Worker
+from mynah_bus.mosquitto import Mosquitto, passwords
+from mynah_bus.mqtt import OUTBOX, Address, MqttLink
+from mynah_bus.tests.memory_process import Echo
+from mynah_bus.tests.processes import SUBSCRIBE, Tap, WorkerProcess
+from mynah_bus.wire import Packet
+from mynah_contracts import Health, MemoryQuery, MemoryResults, Role
+
+pytestmark = pytest.mark.broker
+
+
+async def told(bus: Bus, fits: Callable[[Health], bool], timeout: float = 10.0) -> Health:
+    """Wait until a worker's health fits; TimeoutError when none does."""
+    news: asyncio.Queue[Health] = asyncio.Queue()
+    bus.fleet.on_change.add(news.put_nowait)
+    try:
+        async with asyncio.timeout(timeout):
+            for health in bus.fleet.workers():
+                if fits(health):
+                    return health
+            while not fits(health := await news.get()):
+                pass
+            return health
+    finally:
+        bus.fleet.on_change.discard(news.put_nowait)
+
+
+async def retained(settings: BusSettings, instance: str) -> Health:
+    """What somebody who joins now is told about a worker."""
+    async with Bus(Role.GUEST, settings) as bus:
+        await bus.ready(10)
+        return next(health for health in bus.fleet.workers() if health.instance == instance)
+
+
+async def answer(bus: Bus, text: str, timeout: float = 10.0) -> str:
+    return (await bus.request(MemoryQuery(text=text), MemoryResults, timeout=timeout)).results[0].text
+
+
+@pytest.mark.req("MQ-20")
+async def test_after_each_of_five_restarts_of_the_broker_the_worker_answers(mosquitto: Mosquitto, settings):
+    async with (
+        Worker(Bus(Role.MEMORY, settings("one")), Echo()) as worker,
+        Bus(Role.SKILL, settings("asker")) as bus,
+    ):
+        await bus.until_up(Role.MEMORY, timeout=10)
+        for restart in range(5):
+            if restart % 2:
+                await mosquitto.stop()
+            else:
+                mosquitto.kill()
+                await mosquitto.ended()
+            await mosquitto.start()
+            assert await answer(bus, str(restart)) == str(restart)
+            await worker.bus.ready(10)
+            assert (await retained(settings("witness"), "one")).status == "up"
+        assert worker.bus.link.connections == 6
+
+
+@pytest.mark.req("MQ-20")
+async def test_a_worker_that_is_killed_is_down_for_everybody_who_joins_later(mosquitto, settings, tmp_path):
+    async with (
+        WorkerProcess(mosquitto.url, tmp_path / "home", "one") as process,
+        Bus(Role.SKILL, settings("asker")) as bus,
+    ):
+        up = await told(bus, lambda health: health.status == "up")
+        assert up.pid == process.pid
+        assert up.engine == "echo"
+        assert up.handles == {"memory.query": 10}
+        process.send(signal.SIGKILL)
+        await told(bus, lambda health: health.status == "down")
+        health = await retained(settings("witness"), "one")
+        assert (health.status, health.reason) == ("down", "The process is gone, or cut off.")
+
+
+@pytest.mark.req("SHD-02", "MQ-03")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_worker_that_is_asked_to_end_says_down_and_exits_with_0(mosquitto, settings, tmp_path, number):
+    async with (
+        WorkerProcess(mosquitto.url, tmp_path / "home", "one") as process,
+        Bus(Role.SKILL, settings("asker")) as bus,
+    ):
+        await bus.until_up(Role.MEMORY, timeout=15)
+        assert await answer(bus, "still here") == "still here"
+        process.send(number)
+        code, errors = await process.ended()
+        assert code == 0, errors
+        health = await retained(settings("witness"), "one")
+        assert (health.status, health.reason) == ("down", "Stopped.")
+
+
+async def test_a_wrong_password_is_one_sentence_and_exit_code_1(mosquitto, tmp_path):
+    async with WorkerProcess(mosquitto.url, tmp_path / "home", "one", MYNAH_BROKER_PASSWORD="wrong") as process:
+        code, errors = await process.ended()
+    assert code == 1
+    assert errors.splitlines() == ["The broker does not let us in: Connection Refused: Not authorized"]
+
+
+async def test_a_setting_that_does_not_fit_is_exit_code_1(mosquitto, tmp_path):
+    async with WorkerProcess("http://nowhere", tmp_path / "home", "one") as process:
+        code, errors = await process.ended()
+    assert code == 1
+    assert "Traceback" not in errors
+
+
+@pytest.mark.req("MQ-08", "PERF-04")
+async def test_fifty_requests_subscribe_to_nothing(mosquitto, settings):
+    async with (
+        Tap(mosquitto.url) as tap,
+        Worker(Bus(Role.MEMORY, settings("one")), Echo()),
+        Bus(Role.SKILL, settings("asker").model_copy(update={"broker_url": tap.url})) as bus,
+    ):
+        await bus.until_up(Role.MEMORY, timeout=10)
+        before = tap.sent[SUBSCRIBE]
+        for n in range(50):
+            assert await answer(bus, str(n)) == str(n)
+        assert before == 1
+        assert tap.sent[SUBSCRIBE] == before
+
+
+class Line:
+    """A link of its own, through a tap that may be cut."""
+
+    def __init__(self, url: str, role: Role, home: Path, filters: list[tuple[str, int]] | None = None) -> None:
+        host, _, port = url.removeprefix("mqtt://").partition(":")
+        address = Address(host, int(port), False, role.value, passwords(home)[role])
+        self.link = MqttLink(address, client_id=f"{role.value}-line", pause=self._pause)
+        self.heard: asyncio.Queue[Packet] = asyncio.Queue()
+        self.link.on_packet = self.heard.put_nowait
+        self.connected, self.lost, self.may_try = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._filters = filters or []
+
+    async def _pause(self, seconds: float) -> None:
+        await self.may_try.wait()
+        await asyncio.sleep(seconds)
+
+    async def _on_connect(self) -> None:
+        if self._filters:
+            await self.link.subscribe(self._filters)
+        self.connected.set()
+
+    def _on_lost(self) -> None:
+        self.connected.clear()
+        self.lost.set()
+
+    async def hears(self, count: int) -> list[Packet]:
+        async with asyncio.timeout(10):
+            return [await self.heard.get() for _ in range(count)]
+
+    async def __aenter__(self) -> Self:
+        self._running = asyncio.create_task(self.link.run(self._on_connect, self._on_lost))
+        async with asyncio.timeout(10):
+            await self.connected.wait()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.link.close()
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+
+
+def final(text: str, qos: int = 1) -> Packet:
+    return Packet("mynah/stt/final", text.encode(), qos=qos)
+
+
+@pytest.mark.req("MQ-20")
+async def test_what_is_said_while_the_broker_is_away_arrives_later_in_order(mosquitto, tmp_path):
+    home = tmp_path / "home"
+    async with (
+        Tap(mosquitto.url) as tap,
+        Line(mosquitto.url, Role.SKILL, home, [("mynah/stt/final", 1)]) as ear,
+        Line(tap.url, Role.STT, home) as mouth,
+    ):
+        tap.cut()
+        await mouth.lost.wait()
+        mouth.link.publish(final("worthless when late", qos=0))
+        for n in range(5):
+            mouth.link.publish(final(str(n)))
+        acknowledged = mouth.link.publish_acknowledged(final("5"))
+        mouth.may_try.set()
+        assert [packet.payload.decode() for packet in await ear.hears(6)] == list("012345")
+        assert await acknowledged == 0
+        assert mouth.link.dropped == 1
+
+
+async def test_what_waits_for_the_broker_is_bounded_and_the_oldest_is_given_up(mosquitto, tmp_path):
+    home = tmp_path / "home"
+    async with (
+        Tap(mosquitto.url) as tap,
+        Line(mosquitto.url, Role.SKILL, home, [("mynah/stt/final", 1)]) as ear,
+        Line(tap.url, Role.STT, home) as mouth,
+    ):
+        tap.cut()
+        await mouth.lost.wait()
+        oldest = mouth.link.publish_acknowledged(final("oldest"))
+        for n in range(OUTBOX):
+            mouth.link.publish(final(str(n)))
+        with pytest.raises(BusClosed, match="the oldest was dropped"):
+            await oldest
+        mouth.may_try.set()
+        assert [packet.payload.decode() for packet in await ear.hears(OUTBOX)] == [str(n) for n in range(OUTBOX)]
+        assert mouth.link.dropped == 1
+
+
+async def test_what_nobody_listens_to_is_acknowledged_with_that(mosquitto, tmp_path):
+    async with Line(mosquitto.url, Role.STT, tmp_path / "home") as mouth:
+        assert await mouth.link.publish_acknowledged(final("hello")) == 0x10
+
+
+async def test_what_a_role_may_not_hear_is_refused_by_name(mosquitto, tmp_path):
+    async with Line(mosquitto.url, Role.STT, tmp_path / "home") as mouth:
+        with pytest.raises(PermissionError, match="mynah/memory/query"):
+            await mouth.link.subscribe([("mynah/memory/query", 1)])
+
+
+async def test_a_closed_link_fails_what_was_not_acknowledged(mosquitto, tmp_path):
+    async with Tap(mosquitto.url) as tap, Line(tap.url, Role.STT, tmp_path / "home") as mouth:
+        tap.cut()
+        await mouth.lost.wait()
+        waiting = mouth.link.publish_acknowledged(final("late"))
+        await mouth.link.close()
+        with pytest.raises(BusClosed):
+            await waiting
+
+
+async def test_requests_move_from_a_frozen_worker_to_the_other(mosquitto, settings, tmp_path):
+    home = tmp_path / "home"
+    async with (
+        WorkerProcess(mosquitto.url, home, "one") as frozen,
+        WorkerProcess(mosquitto.url, home, "two"),
+        Bus(Role.SKILL, settings("asker")) as bus,
+    ):
+        for instance in ("one", "two"):
+            await told(bus, lambda health, instance=instance: (health.instance, health.status) == (instance, "up"))
+        frozen.send(signal.SIGSTOP)
+        try:
+            answers = await asyncio.gather(*(answer(bus, str(n)) for n in range(20)))
+        finally:
+            frozen.send(signal.SIGCONT)
+        assert answers == [str(n) for n in range(20)]
+        assert bus.pending == 0
+
+
+GARBAGE = b"".join(
+    piece + b"\n"
+    for piece in (
+        b"\x01\xff",
+        b"{",
+        b"[" * 2000,
+        b'{"data": {"text": 5}}',
+        b'{"v": 9, "data": {}}',
+        b"null",
+        b"NaN",
+        b'"\\ud800"',
+    )
+    * 125
+)
+
+
+@pytest.mark.req("MQ-17")
+async def test_a_thousand_garbage_payloads_on_every_topic_restart_nothing(mosquitto, settings, tmp_path):
+    home = tmp_path / "home"
+    publisher = shutil.which("mosquitto_pub")
+    if publisher is None:
+        pytest.skip("mosquitto-clients is not installed")
+    host, port = "127.0.0.1", mosquitto.url.rpartition(":")[2]
+    async with (
+        WorkerProcess(mosquitto.url, home, "one") as process,
+        Bus(Role.SKILL, settings("asker")) as bus,
+    ):
+        await bus.until_up(Role.MEMORY, timeout=15)
+        for role, topic in (
+            (Role.GUEST, "mynah/memory/query"),
+            (Role.GUEST, "mynah/memory/query/one"),
+            (Role.STT, "mynah/system/health/stt/odd"),
+            (Role.MEMORY, "mynah/reply/memory/one"),
+        ):
+            options = ["-V", "5", "-h", host, "-p", port, "-u", role.value, "-P", passwords(home)[role], "-q", "1"]
+            sending = await asyncio.create_subprocess_exec(
+                publisher, *options, "-t", topic, "-l", stdin=asyncio.subprocess.PIPE
+            )
+            async with asyncio.timeout(30):
+                await sending.communicate(GARBAGE)
+            assert sending.returncode == 0
+        assert await answer(bus, "still here") == "still here"
+        process.send(signal.SIGTERM)
+        last = await told(bus, lambda health: health.status == "down")
+        assert last.counters["bad_messages"] == 4000
+        assert await process.ended() == (0, ANY)
+
+
+MIB = 1 << 20
+
+
+async def test_a_recording_of_almost_8_mib_arrives_whole(mosquitto, tmp_path):
+    home = tmp_path / "home"
+    recording = bytes(range(256)) * (8 * 4096 - 8)
+    async with (
+        Line(mosquitto.url, Role.STT, home, [("$share/stt/mynah/stt/transcribe", 1)]) as ear,
+        Line(mosquitto.url, Role.GUEST, home) as mouth,
+    ):
+        code = await mouth.link.publish_acknowledged(Packet("mynah/stt/transcribe", recording, qos=1))
+        assert code == 0
+        (packet,) = await ear.hears(1)
+        assert packet.payload == recording
+
+
+async def test_more_than_8_mib_is_refused_and_what_follows_arrives(mosquitto, tmp_path):
+    home = tmp_path / "home"
+    async with (
+        Line(mosquitto.url, Role.STT, home, [("$share/stt/mynah/stt/transcribe", 1)]) as ear,
+        Line(mosquitto.url, Role.GUEST, home) as mouth,
+    ):
+        refused = mouth.link.publish_acknowledged(Packet("mynah/stt/transcribe", bytes(9 * MIB), qos=1))
+        mouth.link.publish(Packet("mynah/stt/transcribe", b"small", qos=1))
+        assert [packet.payload for packet in await ear.hears(1)] == [b"small"]
+        with pytest.raises(MynahError, match="larger than the 8388608 bytes that the broker takes"):
+            await refused
+        assert mouth.link.connections == 1
