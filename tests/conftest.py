@@ -1,14 +1,17 @@
 """A whole fleet for tests: the real command line, a real broker, every worker as its own process."""
 
+import contextlib
 import json
 import os
+import select
 import shlex
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +45,7 @@ class FleetUnderTest:
     lines: list[str] = field(default_factory=list)
     _process: subprocess.Popen[str] | None = None
     _reader: threading.Thread | None = None
-    _up: threading.Event = field(default_factory=threading.Event)
+    _said: threading.Condition = field(default_factory=threading.Condition)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -65,9 +68,22 @@ class FleetUnderTest:
     def start(self) -> None:
         """Start it and wait until everybody is up."""
         self.launch()
-        if not self._up.wait(UP_WITHIN_S):
+        try:
+            self.until_said("Everybody is up", UP_WITHIN_S)
+        except TimeoutError:
             self.stop()
-            raise TimeoutError("The fleet did not come up:\n" + "\n".join(self.lines))
+            raise
+
+    def until_said(self, words: str, within: float) -> str:
+        """Wait for a line with these words; TimeoutError shows what was said instead."""
+
+        def line() -> str | None:
+            return next((line for line in self.lines if words in line), None)
+
+        with self._said:
+            if not self._said.wait_for(line, within):
+                raise TimeoutError(f"{words!r} was not said:\n" + "\n".join(self.lines))
+        return str(line())
 
     def launch(self) -> None:
         """Start it."""
@@ -124,13 +140,49 @@ class FleetUnderTest:
         workers = self.json("status")["workers"]
         return {f"{one['name']}/{one['instance']}": one["pid"] for one in workers if one["status"] == "up"}
 
+    def children(self, pid: int | None = None) -> set[int]:
+        """All descendants of a process, by default of `mynah up`."""
+        parents = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                    parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        found: set[int] = set()
+        fresh = {pid or self.process.pid}
+        while fresh:
+            fresh = {child for child, parent in parents.items() if parent in fresh} - found
+            found |= fresh
+        return found
+
+    def broker(self) -> int:
+        """The process of mosquitto."""
+        return next(pid for pid in self.children() if Path(f"/proc/{pid}/comm").read_text().strip() == "mosquitto")
+
+    @staticmethod
+    def gone(pids: Iterable[int], within: float) -> bool:
+        """Whether all these processes have ended within so many seconds; waits for it."""
+        until = time.monotonic() + within
+        for pid in pids:
+            try:
+                handle = os.pidfd_open(pid)
+            except ProcessLookupError:
+                continue
+            try:
+                poll = select.poll()
+                poll.register(handle, select.POLLIN)
+                if not poll.poll(max(0.0, until - time.monotonic()) * 1e3):
+                    return False
+            finally:
+                os.close(handle)
+        return True
+
     def _read(self) -> None:
         assert self.process.stdout is not None
         with self.process.stdout as lines:
             for line in lines:
-                self.lines.append(line.rstrip())
-                if "Everybody is up" in line:
-                    self._up.set()
+                with self._said:
+                    self.lines.append(line.rstrip())
+                    self._said.notify_all()
 
 
 @pytest.fixture(scope="session")

@@ -4,13 +4,12 @@ import asyncio
 import gc
 import json
 import os
-import select
 import signal
 import statistics
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -205,46 +204,6 @@ def _is(health: Health, role: Role) -> bool:
     return health.service is role and health.instance == "1"
 
 
-def children(pid: int) -> set[int]:
-    """All descendants of a process."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-    found: set[int] = set()
-    fresh = {pid}
-    while fresh:
-        fresh = {child for child, parent in parents.items() if parent in fresh} - found
-        found |= fresh
-    return found
-
-
-def broker_of(pid: int) -> int:
-    """The mosquitto below a process."""
-    return next(child for child in children(pid) if Path(f"/proc/{child}/comm").read_text().strip() == "mosquitto")
-
-
-def gone(pids: Iterable[int], within: float) -> bool:
-    """Whether all these processes have ended in time."""
-    until = time.monotonic() + within
-    for pid in pids:
-        try:
-            handle = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        try:
-            poll = select.poll()
-            poll.register(handle, select.POLLIN)
-            if not poll.poll(max(0.0, until - time.monotonic()) * 1e3):
-                return False
-        finally:
-            os.close(handle)
-    return True
-
-
 def descriptors(pid: int | str) -> list[str]:
     """What a process has open, without the numbers that tell sockets apart."""
     found = []
@@ -314,19 +273,19 @@ async def test_whoever_is_killed_comes_back_and_no_turn_is_lost_or_answered_twic
 async def _kill(fleet, healths: Healths, victim: Role, ledger: Ledger) -> None:
     """Kill a worker; it is told to be down, what it started ends with it, and it is back in time."""
     pid = healths.of(victim).pid
-    family = children(pid)
+    family = fleet.children(pid)
     healths.forget()
     began = time.monotonic()
     os.kill(pid, signal.SIGKILL)
     await healths.told(victim, "down", DOWN_WITHIN_S)
     await healths.told(victim, "up", BACK_WITHIN_S - (time.monotonic() - began), but=pid)
     ledger.recoveries.append(time.monotonic() - began)
-    assert await asyncio.to_thread(gone, family, 1.0)
+    assert await asyncio.to_thread(fleet.gone, family, 1.0)
 
 
 async def _kill_broker(fleet, healths: Healths, ledger: Ledger) -> None:
     """Kill the broker; every worker is back in time."""
-    pid = broker_of(fleet.process.pid)
+    pid = fleet.broker()
     healths.forget()
     began = time.monotonic()
     os.kill(pid, signal.SIGKILL)

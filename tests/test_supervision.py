@@ -1,0 +1,114 @@
+"""`mynah up` as a supervisor: how it ends, what it leaves behind, and what it says when something cannot run."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+
+import numpy as np
+import pytest
+
+from mynah_audio.pcm import SAMPLE_RATE, to_bytes
+from mynah_bus import Bus, RequestFailed
+from mynah_contracts import Role, Transcribe
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system")
+
+
+@pytest.mark.req("SHD-02", "R10")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_everything_in_order_and_in_time(own_fleet, number):
+    family = own_fleet.children()
+    assert len(family) >= 7
+
+    own_fleet.process.send_signal(number)
+
+    assert own_fleet.process.wait(10) == 0
+    assert own_fleet.gone(family, 0.0)
+    assert not [line for line in own_fleet.lines if "Traceback" in line]
+
+
+@pytest.mark.req("SHD-01", "SHD-05", "MQ-11")
+async def test_a_signal_ends_everything_in_time_though_a_worker_is_at_work(own_fleet):
+    noise = np.random.default_rng(1).integers(-9_000, 9_000, 200 * SAMPLE_RATE, np.int16)
+    short, long = (Transcribe(audio=to_bytes(noise[: seconds * SAMPLE_RATE])) for seconds in (1, 200))
+    family = own_fleet.children()
+    async with Bus(Role.GUEST, own_fleet.settings) as bus:
+        await bus.until_up(Role.STT, timeout=10)
+        first, *others = [asyncio.create_task(bus.request(each, timeout=30)) for each in (short, long, long)]
+        await first  # it works on the second now
+
+        own_fleet.process.send_signal(signal.SIGTERM)
+
+        assert await asyncio.to_thread(own_fleet.process.wait, 10) == 0
+        assert own_fleet.gone(family, 0.0)
+    assert all(isinstance(end, RequestFailed) for end in await asyncio.gather(*others, return_exceptions=True))
+
+
+@pytest.mark.req("I6")
+def test_a_supervisor_that_is_killed_leaves_no_orphan(own_fleet):
+    family = own_fleet.children()
+
+    own_fleet.process.kill()
+
+    assert own_fleet.gone(family, 10.0)
+
+
+@pytest.mark.req("CFG-02", "F13")
+def test_a_home_that_cannot_be_written_is_one_sentence(make_fleet, tmp_path):
+    (tmp_path / "file").touch()
+    fleet = make_fleet(MYNAH_HOME=str(tmp_path / "file" / "home"))
+
+    done = fleet.mynah("up", check=False)
+
+    assert done.returncode == 1
+    assert re.fullmatch(r"mynah: .*/file/home cannot be written \(.*\); set MYNAH_HOME .*\n", done.stderr)
+
+
+@needs_root
+@pytest.mark.req("F13")
+def test_a_read_only_home_is_one_sentence(make_fleet, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "mynah-test", str(home)], check=True)
+    try:
+        done = make_fleet(MYNAH_HOME=str(home)).mynah("up", check=False)
+    finally:
+        subprocess.run(["umount", str(home)], check=True)
+
+    assert done.returncode == 1
+    assert (
+        done.stderr
+        == f"mynah: {home} cannot be written (Read-only file system); set MYNAH_HOME to a folder of yours.\n"
+    )
+
+
+def test_a_second_fleet_in_the_same_home_is_refused_in_one_sentence(fleet):
+    done = fleet.mynah("up", check=False)
+
+    assert done.returncode == 1
+    assert done.stderr == f"mynah: Mynah is already up here, with process {fleet.process.pid}.\n"
+
+
+@pytest.mark.req("F18")
+def test_a_worker_that_cannot_open_says_why_and_is_tried_less_and_less_often(make_fleet, tmp_path):
+    fleet = make_fleet()
+    (tmp_path / "memory").touch()  # where its folder should be
+    fleet.launch()
+
+    line = fleet.until_said("again and again", 60)
+
+    assert re.search(r"its last words: .*File exists.*memory", line)
+    pauses = [
+        float(found[1])
+        for found in (re.search(r"memory/1.*again in ([\d.]+) s", line) for line in fleet.lines)
+        if found
+    ]
+    assert pauses == [0.25 * 2**n for n in range(len(pauses))]
+    assert "42" in fleet.json("ask", "what is twelve plus thirty")["reply"]
+
+    (tmp_path / "memory").unlink()  # mended, it comes back by itself
+    assert fleet.until_said("memory/1     │ up", 30)
