@@ -159,9 +159,15 @@ async def _revive(broker: Mosquitto, board: Board) -> None:
 
 @contextmanager
 def _only_one(home: Path) -> Iterator[None]:
-    """Hold the lock of this home; CommandFailed when another fleet has it."""
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (home / "up.lock").open("a+") as lock:
+    """Hold the lock of this home; CommandFailed when another fleet has it, or when nothing can be written there."""
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (home / "up.lock").open("a+")
+    except OSError as error:
+        raise CommandFailed(
+            f"{home} cannot be written ({error.strerror}); set MYNAH_HOME to a folder of yours."
+        ) from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
