@@ -122,7 +122,6 @@ class Room:
                 self.mouth.announce(turn, control.sentences)
                 if control.reason:
                     self.mouth.alarm()  # there is no voice that could say so
-                self._turn.spoken(turn)
             case "stop":
                 self.mouth.drop(turn, control.reason)
             case "stand_down":
@@ -172,10 +171,7 @@ class Room:
 
     def _turn_begun(self, turn: str) -> None:
         """What was being said is cut: somebody has something else in mind."""
-        before = self._turn.id
         self.mouth.begin(turn)
-        if before is not None:
-            self.mouth.drop(before)
         self._turn.begin(turn)
         if not self._bus.connected.is_set():
             self._fail(turn, NO_BROKER)
@@ -187,7 +183,7 @@ class Room:
         turn = self._turn.id
         if turn is not None and health.service is Role.ROUTER and not self._bus.fleet.is_up(Role.ROUTER):
             self._fail(turn, NO_ROUTER)
-            self._turn.spoken(turn)
+            self.mouth.drop(turn)
 
     def _too_late(self, turn: str) -> None:
         if self.mouth.is_sounding:

@@ -21,7 +21,6 @@ class OwnTurn:
         self._deadline: asyncio.TimerHandle | None = None
         self._last: TurnEvent | None = None
         self._over = asyncio.Event()
-        self._spoken = asyncio.Event()
         self.id: str | None = None
 
     @property
@@ -33,7 +32,6 @@ class OwnTurn:
         """Follow this one from now on."""
         self.id = turn
         self._over.clear()
-        self._spoken.clear()
         self.live(turn)
 
     def live(self, turn: str | None) -> None:
@@ -47,25 +45,16 @@ class OwnTurn:
         self.live(event.turn_id)
         if self.is_running and event.turn_id == self.id and event.phase in OVER:
             self._end(event)
-            if event.phase == "cancelled":
-                self._spoken.set()
-
-    def spoken(self, turn: str | None) -> None:
-        """All that will be said in a turn is on its way."""
-        if turn == self.id:
-            self._spoken.set()
 
     def give_up(self, error: str) -> None:
         """End it here: nobody else will."""
         if self.is_running:
             phase = "failed" if error else "cancelled"
             self._end(TurnEvent.received({"turn_id": self.id, "satellite": self._name, "phase": phase, "error": error}))
-            self._spoken.set()
 
     async def ended(self) -> TurnEvent:
-        """Wait for its end, and until all of its answer is here."""
+        """Wait for its end."""
         await self._over.wait()
-        await self._spoken.wait()
         assert self._last is not None
         return self._last
 

@@ -177,6 +177,8 @@ class Loudspeaker(NullSink):
         self._wanted = 0
         self._reached = asyncio.Event()
         self.blocks: list[Samples] = []
+        self.hooks: dict[int, Callable[[], None]] = {}
+        """What happens while a block sounds, by its number from 1."""
 
     @property
     def sound(self) -> Samples:
@@ -196,6 +198,7 @@ class Loudspeaker(NullSink):
     async def _write(self, block: Samples) -> None:
         await self._allowed.acquire()
         self.blocks.append(block)
+        self.hooks.get(len(self.blocks), lambda: None)()
         if len(self.blocks) >= self._wanted:
             self._reached.set()
 

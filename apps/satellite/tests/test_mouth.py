@@ -104,6 +104,21 @@ async def test_a_piece_that_does_not_come_is_gone_on_without(home):
         assert house.statuses()[-1] == ("t", "speaking_end", 1)
 
 
+async def test_a_sentence_whose_end_does_not_come_has_ended_when_the_next_one_begins(home):
+    async with home(missing_for_s=0.01) as house:
+        await house.say("t", 0, sound(1), last=False)
+        await house.say("t", 1, sound(4))
+        await house.control("t", "finish", sentences=2)
+        await house.room.mouth.silent.wait()
+
+        assert [(event, n) for _, event, n in house.statuses()] == [
+            ("speaking_start", 0),
+            ("speaking_end", 0),
+            ("speaking_start", 1),
+            ("speaking_end", 1),
+        ]
+
+
 async def test_a_sentence_that_was_promised_and_does_not_come_is_given_up_and_told(home):
     async with home(missing_for_s=0.01) as house:
         await house.say("t", 0, sound(1))
@@ -192,6 +207,19 @@ async def test_stop_drops_what_is_being_said_and_tells_how_much_was_heard(home):
         await house.status("speaking_end")
         assert 2 not in heard(house)
         assert heard(house)[-1] == 3
+
+
+@pytest.mark.parametrize("block", [1, 9, 10, 11, 20])
+async def test_nothing_sounds_after_stop_wherever_it_comes(home, block):
+    async with home() as house:
+        house.loudspeaker.hooks[block] = house.room.mouth.stop
+        await house.say("t", 0, sound(1, 10_000), sound(2, 10_000), sentences=1)
+        await house.room.mouth.silent.wait()
+        await house.status("stopped")
+        await house.say("u", 0, sound(3, 320), sentences=1)
+        await house.status("speaking_end")
+
+        assert [int(each[0]) for each in house.loudspeaker.blocks] == [*[1] * block, 3]
 
 
 async def test_a_command_for_another_room_changes_nothing(home):

@@ -436,18 +436,28 @@ async def test_a_turn_that_nobody_goes_on_with_fails_audibly(home):
 
 
 async def test_an_answer_that_takes_long_to_say_is_not_given_up(home):
-    async with home(push_to_talk=True, patience_s=0.02, blocks=1) as house:
+    async with home(push_to_talk=True, blocks=1) as house:
         turn = (await house.woken("wake")).envelope.turn
         await house.say(turn, 0, ANSWER)
         await house.loudspeaker.reached(1)
-        waited = asyncio.Event()
-        asyncio.get_running_loop().call_later(0.1, waited.set)
-        await waited.wait()
+        house.room._too_late(turn)
         house.loudspeaker.allow(100)
         await house.control(turn, "finish", sentences=1)
         await house.phase(turn, "done")
 
         assert (await over(house)).phase == "done"
+
+
+async def test_a_router_that_goes_away_after_its_answer_leaves_nobody_waiting(home):
+    async with home(push_to_talk=True) as house:
+        turn = (await house.woken("wake")).envelope.turn
+        await house.say(turn, 0, ANSWER)
+        await house.phase(turn, "done")
+        await house.status("speaking_end")
+        house.router.say("down")
+
+        assert (await over(house)).phase == "done"
+        assert not was_alarmed(house)
 
 
 async def test_a_source_that_cannot_be_read_is_one_sentence(tmp_path):
