@@ -1,7 +1,6 @@
 import asyncio
 import os
 import selectors
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from blockbuster import blockbuster_ctx
 from mynah_bus import BusSettings
 from mynah_bus.memory_link import InMemoryBroker
 from mynah_bus.mosquitto import Mosquitto, program
+from mynah_bus.tests.processes import free_port
 
 
 class _Skipping(selectors.DefaultSelector):
@@ -72,13 +72,6 @@ def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-
-
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

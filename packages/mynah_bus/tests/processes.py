@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 from collections import Counter
 from pathlib import Path
@@ -12,6 +13,13 @@ from typing import Self
 PACKAGES = Path(__file__).resolve().parents[2]
 SUBSCRIBE = 8
 ENDS_WITHIN_S = 15.0
+
+
+def free_port() -> int:
+    """A port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class WorkerProcess:

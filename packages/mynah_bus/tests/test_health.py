@@ -1,0 +1,136 @@
+"""What a worker tells about itself, and when."""
+
+import asyncio
+from itertools import pairwise
+from typing import Self
+
+import orjson
+import pytest
+
+from mynah_bus import handles
+from mynah_bus.tests.puppets import at_work, found, joined, member
+from mynah_bus.wire import Packet
+from mynah_contracts import Health, MemoryQuery, MemoryResults, Role
+
+pytestmark = [pytest.mark.asyncio(loop_factories=["virtual"]), pytest.mark.usefixtures("loop_stays_awake")]
+
+
+class Ponderer:
+    """Thinks for a minute; tells what it is made of."""
+
+    engine = "thought"
+    model = "slow"
+
+    @handles(at_once=2)
+    async def recall(self, query: MemoryQuery) -> MemoryResults:
+        await asyncio.sleep(60)
+        return found(query.text)
+
+
+class Slow:
+    """Takes a while to open."""
+
+    async def __aenter__(self) -> Self:
+        await asyncio.sleep(1)
+        return self
+
+    async def __aexit__(self, *error: object) -> None: ...
+
+
+def told(broker) -> list[Health]:
+    """Every health message of the worker, in order."""
+    packets = [packet for packet in broker.published if packet.topic == "mynah/system/health/memory/one"]
+    assert all(packet.retain and packet.qos == 1 for packet in packets)
+    return [Health.received(orjson.loads(packet.payload)["data"]) for packet in packets]
+
+
+@pytest.mark.req("MET-04")
+async def test_a_worker_is_starting_then_up_when_its_parts_are_open_then_down(broker):
+    worker = member("one", Slow(), Ponderer())
+    async with at_work(broker, worker):
+        pass
+    assert [health.status for health in told(broker)] == ["starting", "up", "down"]
+    assert [health.seq for health in told(broker)] == sorted(health.seq for health in told(broker))
+    assert {health.started_at for health in told(broker)} == {worker.bus.started_at}
+
+
+async def test_up_is_said_only_after_the_subscriptions_are_confirmed(broker):
+    worker = member("one", Ponderer())
+    heard: list[str] = []
+    broker.watch(lambda packet: heard.append(packet.topic) if b'"up"' in packet.payload else None)
+    async with at_work(broker, worker):
+        # The echo that follows the subscriptions has come back before anything is said.
+        topics = [packet.topic for packet in broker.published]
+        assert topics.index("mynah/reply/memory/one") < topics.index("mynah/system/health/memory/one")
+    assert heard
+
+
+async def test_health_tells_what_a_worker_is_and_does(broker):
+    worker = member("one", Ponderer())
+    async with at_work(broker, worker), joined(broker, Role.SKILL) as bus:
+        asked = [asyncio.create_task(bus.request(MemoryQuery(text=str(n)), timeout=200)) for n in range(3)]
+        await asyncio.sleep(15)
+        health = told(broker)[-1]
+        await asyncio.gather(*asked)
+    assert (health.engine, health.model, health.handles) == ("thought", "slow", {"memory.query": 2})
+    assert (health.in_flight, health.queued) == (2, 1)
+    assert health.version
+    assert health.pid > 0
+    assert health.counters["received"] >= 3
+    assert told(broker)[-1].counters["handled"] == 3
+
+
+@pytest.mark.req("MET-05", "MET-09")
+async def test_health_is_told_every_ten_seconds_while_a_model_works(broker):
+    loop = asyncio.get_running_loop()
+    at: list[float] = []
+    broker.watch(lambda packet: at.append(loop.time()) if "/health/memory/" in packet.topic else None)
+    async with at_work(broker, member("one", Ponderer())), joined(broker, Role.SKILL) as bus:
+        await bus.request(MemoryQuery(text="?"), timeout=200)
+    ages = [later - earlier for earlier, later in pairwise(at)]
+    assert len(ages) >= 6
+    assert max(ages) == pytest.approx(10.0)
+
+
+async def test_after_a_lost_connection_up_outranks_the_last_will(broker):
+    worker = member("one", Ponderer())
+    async with at_work(broker, worker), joined(broker, Role.SKILL) as bus:
+        seen: list[str] = []
+        bus.fleet.on_change.add(lambda health: seen.append(health.status))
+        for _ in range(3):
+            worker.bus.link.cut()
+            await bus.until_up(Role.MEMORY, timeout=5)
+            await asyncio.sleep(0.1)
+        assert seen == ["down", "up"] * 3
+    async with joined(broker, Role.GUEST, "later") as later:
+        assert [health.status for health in later.fleet.workers()] == ["down"]
+
+
+async def test_a_worker_may_say_that_something_is_missing(broker):
+    worker = member("one", Ponderer())
+    async with at_work(broker, worker), joined(broker, Role.SKILL) as bus:
+        worker.say("degraded", "No embedding model.")
+        worker.say("degraded", "No embedding model.")
+        await asyncio.sleep(0.01)
+        assert [(each.status, each.reason) for each in bus.fleet.workers()] == [("degraded", "No embedding model.")]
+        assert bus.fleet.is_up(Role.MEMORY)
+    assert [health.status for health in told(broker)].count("degraded") == 1
+
+
+async def test_a_missing_worker_is_named(broker):
+    async with joined(broker, Role.SKILL) as bus:
+        with pytest.raises(TimeoutError, match=r"Not up after 3 s: memory, llm\."):
+            await bus.until_up(Role.MEMORY, Role.LLM, timeout=3)
+
+
+async def test_who_joins_later_is_told_who_is_up(broker):
+    async with at_work(broker, member("one", Ponderer())), joined(broker, Role.GUEST) as bus:
+        assert [health.instance for health in bus.fleet.workers()] == ["one"]
+
+
+@pytest.mark.parametrize("payload", [b"garbage", b'{"v": 2, "data": {}}', b'{"data": {"service": "memory"}}', b""])
+async def test_a_retained_health_message_that_does_not_fit_is_ignored(broker, payload):
+    broker.publish(Packet("mynah/system/health/memory/odd", payload, qos=1, retain=True))
+    async with at_work(broker, member("one", Ponderer())), joined(broker, Role.SKILL) as bus:
+        assert [health.instance for health in bus.fleet.workers()] == ["one"]
+        assert (await bus.request(MemoryQuery(text="still here"), MemoryResults, timeout=200)) == found("still here")

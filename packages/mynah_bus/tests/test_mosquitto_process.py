@@ -1,0 +1,55 @@
+"""The mosquitto of our own: it starts, says why it does not, and survives its own damage."""
+
+import asyncio
+import stat
+from pathlib import Path
+
+import pytest
+
+from mynah_bus import Bus, BusSettings
+from mynah_bus.mosquitto import BrokerFailed, Mosquitto, program
+from mynah_bus.tests.processes import free_port
+from mynah_contracts import Role
+
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.skipif(program() is None, reason="mosquitto is not installed"),
+]
+
+
+async def test_it_answers_when_entered_and_is_gone_when_left(tmp_path: Path):
+    port = free_port()
+    async with Mosquitto(tmp_path, port=port) as broker:
+        assert broker.url == f"mqtt://127.0.0.1:{port}"
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.close()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_what_it_keeps_is_for_its_owner_only(tmp_path: Path):
+    async with Mosquitto(tmp_path, port=free_port()):
+        pass
+    folder = tmp_path / "mosquitto"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "rights.json").stat().st_mode) == 0o600
+
+
+async def test_a_port_that_is_taken_is_said(tmp_path: Path):
+    port = free_port()
+    async with Mosquitto(tmp_path / "first", port=port):
+        with pytest.raises(BrokerFailed, match="Address already in use"):
+            await Mosquitto(tmp_path / "second", port=port).start()
+
+
+async def test_with_a_damaged_database_it_starts_empty_and_keeps_the_old_file(tmp_path: Path):
+    home = tmp_path / "damaged"
+    (home / "mosquitto").mkdir(parents=True)
+    (home / "mosquitto" / "mosquitto.db").write_bytes(b"garbage")
+    async with (
+        Mosquitto(home, port=free_port()) as broker,
+        Bus(Role.STT, BusSettings(broker_url=broker.url, home=home)) as bus,
+    ):
+        await bus.ready(10)
+    (kept,) = (home / "mosquitto").glob("mosquitto.db.damaged-*")
+    assert kept.read_bytes() == b"garbage"
