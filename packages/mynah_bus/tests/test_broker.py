@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import signal
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 from unittest.mock import ANY
@@ -66,6 +67,34 @@ async def test_after_each_of_five_restarts_of_the_broker_the_worker_answers(mosq
             await worker.bus.ready(10)
             assert (await retained(settings("witness"), "one")).status == "up"
         assert worker.bus.link.connections == 6
+
+
+async def test_everybody_is_back_after_a_restart_of_the_broker(mosquitto: Mosquitto, settings):
+    async with AsyncExitStack() as stack:
+        buses = [await stack.enter_async_context(Bus(Role.SKILL, settings(f"client-{n}"))) for n in range(30)]
+        back = []
+        for bus in buses:
+            await bus.ready(10)
+            back.append(asyncio.Event())
+            bus.on_reconnect.add(back[-1].set)
+        mosquitto.kill()
+        await mosquitto.ended()
+        await mosquitto.start()
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(each.wait() for each in back))
+        assert {bus.link.connections for bus in buses} == {2}
+
+
+async def test_two_processes_under_one_name_do_not_drive_each_other_out(mosquitto, settings):
+    async with (
+        Worker(Bus(Role.MEMORY, settings("one")), Echo()) as first,
+        Worker(Bus(Role.MEMORY, settings("one")), Echo()) as second,
+        Bus(Role.SKILL, settings("asker")) as bus,
+    ):
+        await bus.until_up(Role.MEMORY, timeout=10)
+        for n in range(20):
+            assert await answer(bus, str(n)) == str(n)
+        assert (first.bus.link.connections, second.bus.link.connections) == (1, 1)
 
 
 @pytest.mark.req("MQ-20")
