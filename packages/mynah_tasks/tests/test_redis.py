@@ -17,6 +17,7 @@ from mynah_tasks.errors import QueueFull, StaleClaim, StoreUnavailable
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Counts, Outcome, Rules
 from mynah_tasks.stores.redis import RedisStore
+from mynah_tasks.stores.redis_server import LIBRARY
 from mynah_tasks.task import Task, TaskResult
 from mynah_tasks.testing import ManualClock
 from mynah_tasks.tests.redis_process import RedisProcess, running_redis
@@ -104,6 +105,7 @@ async def test_a_task_that_runs_there_can_be_cancelled_from_here(peers) -> None:
     (claim,) = await there.claim()
     assert await here.store.cancel(task_id, "stop") == [task_id]
     assert await there.heard.revoked_claims.get() == (task_id, claim.token)
+    assert here.heard.revoked_claims.empty(), "it was not given here"
     with pytest.raises(StaleClaim):
         await there.store.finish(claim, DONE)
 
@@ -338,16 +340,78 @@ async def test_who_lost_the_connection_hears_afterwards_what_happened(peers) -> 
     assert (await waiting).result == "done"
 
 
+async def unheard(peer: Peer, *step: str | float) -> None:
+    """Take a step of which nobody else hears."""
+    link = peer.store._link
+    name, *arguments = step
+    now = repr(peer.clock.wall())
+    call = (link.owner, now, uuid.uuid4().hex, name, 10, 60, LEASE, 100, *arguments)
+    async with link.server._client.pipeline(transaction=True) as at_once:
+        at_once.fcall(LIBRARY, 1, link.prefix, *call)
+        at_once.xtrim(f"{link.prefix}events", maxlen=0, approximate=False)
+        await at_once.execute()
+
+
 async def test_who_missed_news_looks_for_himself(peers) -> None:
     here, there = await peers()
     (task_id,) = await here.store.add([Task("echo")])
     waiting = asyncio.create_task(here.store.wait(task_id))
     (claim,) = await there.claim()
     await here.store.get(task_id)
-    missing = f"{there.store._link.prefix}counters"
-    await there.store._link.server.do("HINCRBY", missing, "event", 5)
-    await there.store.finish(claim, DONE)
-    assert (await waiting).status is TaskStatus.COMPLETED
+    await unheard(there, "settle", task_id, claim.token, "completed", 0, "", "1")
+    await there.store.add([Task("echo")])
+    assert (await waiting).result == 1
+
+
+async def test_who_did_not_hear_that_a_claim_was_lost_learns_it_at_the_next_beat(peers) -> None:
+    hung, alive = await peers()
+    await alive.store.add([Task("echo")])
+    (lost,) = await hung.claim()
+    alive.clock.jump(LEASE)
+    await unheard(alive, "tick")
+    assert hung.heard.revoked_claims.empty()
+    hung.clock.advance(LEASE / 3)
+    assert await hung.heard.revoked_claims.get() == (lost.task.id, lost.token)
+
+
+async def begin(claiming: asyncio.Task[list[Claim]]) -> None:
+    """Let a claim get under way, but not to its end."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not claiming.done()
+
+
+async def test_what_is_claimed_for_somebody_who_has_gone_is_given_back(peers) -> None:
+    here, there = await peers()
+    await here.store.add([Task("echo")])
+    claiming = asyncio.create_task(here.claim())
+    await begin(claiming)
+    claiming.cancel()
+    (claim,) = await there.claim()
+    assert claim.attempt == 1
+
+
+async def test_what_is_claimed_by_a_store_that_was_halted_is_given_back(peers) -> None:
+    here, there = await peers()
+    await here.store.add([Task("echo")])
+    claiming = asyncio.create_task(here.claim())
+    await begin(claiming)
+    here.store.halt()
+    assert await claiming == []
+    (claim,) = await there.claim()
+    assert claim.attempt == 1
+
+
+async def test_a_store_that_closes_gives_back_what_it_is_about_to_get(peers, redis) -> None:
+    _, there = await peers()
+    here = Peer(redis.url, there.store._link.prefix[1:-8], Rules(), 100)
+    async with here.store:
+        await here.store.add([Task("echo")])
+        claiming = asyncio.create_task(here.claim())
+        await begin(claiming)
+        claiming.cancel()
+    (claim,) = await there.claim()
+    assert claim.attempt == 1
 
 
 @pytest.mark.timeout(600)
