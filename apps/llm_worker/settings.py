@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from mynah_bus import MynahSettings
@@ -16,3 +17,5 @@ class LlmSettings(MynahSettings):
     """`auto` takes the best one there is."""
     base_url: str = ""
     """Address of an OpenAI-compatible server."""
+    memory_within: float = Field(default=5.0, gt=0)
+    """Seconds for which the memory is waited for; then the answer does without it."""

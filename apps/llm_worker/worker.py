@@ -3,36 +3,45 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from typing import Final, Self, cast
 
 from llm_worker.engines import Memory, ModelError, Prompt, Turn
 from llm_worker.engines.choice import Choice, choose
 from llm_worker.settings import LlmSettings
-from mynah_bus import Bus, EngineFailed, RequestFailed, Worker, current, handles
+from mynah_bus import Bus, EngineFailed, MynahError, RequestFailed, Worker, current, handles
 from mynah_contracts import Character, LlmCancel, LlmDelta, LlmRequest, LlmResponse, MemoryQuery, MemoryResults, Role
 
 log = logging.getLogger(__name__)
 
-RAG_TIMEOUT: Final = 5.0
-AT_ONCE: Final = 8
+AT_ONCE: Final = 32
+CANCELLED: Final = 1_000
+"""Turns whose end is remembered, so that no request of theirs that still waits is begun."""
+LONGEST_QUERY: Final = 20_000
+"""Characters of a text that the memory is asked about."""
 
 
 class Thinking:
     """Answers with an engine; knows the assistant's character and asks the memory first."""
 
-    def __init__(self, bus: Bus, choice: Choice) -> None:
+    def __init__(self, bus: Bus, choice: Choice, *, memory_within: float = 5.0) -> None:
         self._bus = bus
+        self._memory_within = memory_within
         self._choice = choice
         self._model = choice.make()
         self._stack = AsyncExitStack()
         self._by_turn: dict[str, set[asyncio.Task[object]]] = {}
+        self._cancelled: OrderedDict[str, None] = OrderedDict()
         self._system = ""
         self.engine = choice.name
 
     async def __aenter__(self) -> Self:
-        await self._stack.enter_async_context(self._model)
+        try:
+            await self._stack.enter_async_context(self._model)
+        except ModelError as error:
+            raise EngineFailed(str(error)) from error
         log.info("%s", self._choice.why)
         return self
 
@@ -45,7 +54,7 @@ class Thinking:
         began = time.perf_counter()
         first = 0.0
         deltas: list[str] = []
-        with self._cancellable():
+        with self._cancellable(current().turn):
             memories = await self._remembered(request)
             prompt = Prompt(
                 text=request.text,
@@ -73,7 +82,10 @@ class Thinking:
 
     @handles
     async def cancel(self, cancel: LlmCancel) -> None:
-        """Stop thinking about a turn."""
+        """Stop thinking about a turn, and do not begin again."""
+        self._cancelled[cancel.turn_id] = None
+        if len(self._cancelled) > CANCELLED:
+            self._cancelled.popitem(last=False)
         for task in self._by_turn.get(cancel.turn_id, ()):
             task.cancel()
 
@@ -86,9 +98,9 @@ class Thinking:
         """What is remembered about the text; None when the memory cannot be asked."""
         if not request.use_rag:
             return None
-        query = MemoryQuery(text=request.text, top_k=request.rag_k, user=request.user)
+        query = MemoryQuery(text=request.text[:LONGEST_QUERY], top_k=request.rag_k, user=request.user)
         try:
-            found = await self._bus.request(query, MemoryResults, timeout=RAG_TIMEOUT)
+            found = await self._bus.request(query, MemoryResults, timeout=self._memory_within)
         except RequestFailed as error:
             log.info("Answering without memory: %s", error)
             return None
@@ -98,32 +110,27 @@ class Thinking:
             if one.context == "target"
         )
 
-    def _cancellable(self) -> "_Entry":
-        return _Entry(self._by_turn, current().turn)
-
-
-class _Entry:
-    """The task at work in the register of its turn, while the block lasts."""
-
-    def __init__(self, register: dict[str, set[asyncio.Task[object]]], turn: str | None) -> None:
-        self._register = register
-        self._turn = turn
-        self._task = cast("asyncio.Task[object]", asyncio.current_task())
-
-    def __enter__(self) -> None:
-        if self._turn is not None:
-            self._register.setdefault(self._turn, set()).add(self._task)
-
-    def __exit__(self, *error: object) -> None:
-        if self._turn is not None:
-            tasks = self._register[self._turn]
-            tasks.discard(self._task)
-            if not tasks:
-                del self._register[self._turn]
+    @contextmanager
+    def _cancellable(self, turn: str | None) -> Iterator[None]:
+        """Have the task at work in the register of its turn, while the block lasts."""
+        if turn is None:
+            yield
+            return
+        if turn in self._cancelled:
+            raise MynahError("Its turn was cancelled.", code="cancelled")
+        task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._by_turn.setdefault(turn, set()).add(task)
+        try:
+            yield
+        finally:
+            self._by_turn[turn].discard(task)
+            if not self._by_turn[turn]:
+                del self._by_turn[turn]
 
 
 def build() -> Worker:
     """The worker as it runs."""
     settings = LlmSettings()
     bus = Bus(Role.LLM)
-    return Worker(bus, Thinking(bus, choose(settings.engine, settings.base_url or None)))
+    choice = choose(settings.engine, settings.base_url or None)
+    return Worker(bus, Thinking(bus, choice, memory_within=settings.memory_within))
