@@ -206,15 +206,29 @@ class Model:
 async def test_nothing_is_handled_before_its_part_is_open(broker):
     part = Model()
     opening = asyncio.create_task(member_at(broker, part).__aenter__())
+    await asyncio.sleep(INSTANT)
+    broker.publish(asking(b'{"text": "early"}'))
+    await asyncio.sleep(1)
+    part.opened.set()
+    worker = await opening
+    await asyncio.sleep(INSTANT)
+    await worker.__aexit__(None, None, None)
+    answers = [orjson.loads(packet.payload) for packet in broker.published if packet.topic == REPLIES]
+    assert answers[-1]["data"]["results"][0]["text"] == "early"
+    assert "system.error" not in {answer["type"] for answer in answers}
+    assert not part.is_open
+
+
+async def test_a_request_waits_for_a_worker_that_is_starting(broker):
+    part = Model()
+    opening = asyncio.create_task(member_at(broker, part).__aenter__())
     async with joined(broker, Role.SKILL) as bus:
         asked = asyncio.create_task(bus.request(MemoryQuery(text="early"), timeout=20))
         done, _ = await asyncio.wait([asked], timeout=2)
         assert not done
         part.opened.set()
-        assert (await asked).results[0].text == "early"
-        worker = await opening
-        await worker.__aexit__(None, None, None)
-    assert not part.is_open
+        assert await asked == found("early")
+        await (await opening).__aexit__(None, None, None)
 
 
 async def test_a_worker_that_stops_finishes_what_runs_and_refuses_what_waits(broker):
@@ -297,18 +311,18 @@ class Passing:
         return Say(text=transcript.text)
 
 
-async def test_the_turn_flows_to_what_a_handler_sends_and_does_not_leak_between_handlers():
+async def test_the_turn_flows_to_what_a_handler_sends_and_does_not_leak_between_handlers(broker):
     part = Passing()
-    async with serving(member("one", part, role=Role.ROUTER)) as stage:
+    async with at_work(broker, member("one", part, role=Role.ROUTER)):
         for n in range(20):
-            with conversation(turn=f"t{n}", session="s"):
-                await stage.send(Transcript(text=str(n)))
-        await stage.send(Transcript(text="of no turn"))
-        sent = [await stage.received(Say) for _ in range(21)]
-    assert {each.message.text: each.envelope.turn for each in sent} == {str(n): f"t{n}" for n in range(20)} | {
-        "of no turn": None
-    }
-    assert {each.envelope.session for each in sent if each.envelope.turn} == {"s"}
+            broker.publish(
+                Packet("mynah/stt/final", b'{"turn": "t%d", "session": "s", "data": {"text": "%d"}}' % (n, n))
+            )
+        broker.publish(Packet("mynah/stt/final", b'{"text": "of no turn"}'))
+        await asyncio.sleep(1)
+    sent = [orjson.loads(packet.payload) for packet in broker.published if packet.topic == "mynah/tts/say"]
+    turns = {each["data"]["text"]: (each.get("turn"), each.get("session")) for each in sent}
+    assert turns == {str(n): (f"t{n}", "s") for n in range(20)} | {"of no turn": (None, None)}
     assert all(before == after for before, after in part.seen)
     assert current().turn is None
 
