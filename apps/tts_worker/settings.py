@@ -21,3 +21,5 @@ class TtsSettings(MynahSettings):
     """Words a minute."""
     pitch: int = Field(default=50, ge=0, le=100)
     volume: int = Field(default=100, ge=0, le=200)
+    hung_after: float = Field(default=30.0, gt=0)
+    """Seconds after which speaking one text is given up, and the worker ends to be started again."""

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing
 from typing import Final, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from mynah_audio.pcm import SAMPLE_RATE, Samples, to_bytes
 from mynah_audio.resample import Resampler
 from mynah_audio.wav import encode
-from mynah_bus import EngineFailed, ModelThread, MynahError, Worker, conversation, current, handles, new_id
+from mynah_bus import EngineFailed, ModelThread, MynahError, Worker, conversation, current, handles, in_thread, new_id
 from mynah_contracts import PlaybackControl, Role, Said, Say, Speech, SpokenRecording, Synthesize
 from tts_worker.engines import SpeechError, Synthesizer
 from tts_worker.engines.choice import Choice, choose
@@ -27,16 +28,23 @@ PIECE: Final = 2 * SAMPLE_RATE
 """Samples of the others."""
 MOST_SAMPLES: Final = 240 * SAMPLE_RATE
 """Of one recording: the broker takes packets of 8 MiB."""
-HUNG_AFTER: Final = 30.0
+AHEAD_S: Final = 120.0
+"""Seconds of a long text that a satellite is sent before it has had the time to play them: it keeps five minutes."""
+
+Sleep = Callable[[float], Awaitable[object]]
 
 
 class Speaking:
-    """Speaks with an engine in a thread of its own."""
+    """Speaks with an engine in a thread of its own; a call that outlives `hung_after` seconds ends the process."""
 
-    def __init__(self, choice: Choice) -> None:
+    def __init__(self, choice: Choice, *, hung_after: float = 30.0, sleep: Sleep = asyncio.sleep) -> None:
         self._choice = choice
         self._engine: Synthesizer = choice.make()
         self._thread = ModelThread("tts")
+        self._hung_after = hung_after
+        self._sleep = sleep
+        self._spoken_at: dict[threading.Event, str] = {}
+        """Whether each sentence at work is still wanted, and the satellite that it is for."""
         self.engine = choice.name
 
     async def __aenter__(self) -> Self:
@@ -44,6 +52,7 @@ class Speaking:
         try:
             await self._thread(self._engine.__enter__)
         except SpeechError as error:
+            await self._thread.__aexit__()
             raise EngineFailed(str(error)) from error
         log.info("%s", self._choice.why)
         return self
@@ -57,19 +66,31 @@ class Speaking:
     async def say(self, say: Say) -> AsyncIterator[Speech | Said]:
         """Send a sentence to its satellite, piece by piece; one that belongs to no turn is a turn of its own."""
         alone = current().turn is None
+        sentence = say.model_copy(update={"n": 0}) if alone else say
         with conversation(turn=new_id() if alone else None):
-            async for said in self._say(say, sentences=int(alone)):
+            async for said in self._say(sentence, sentences=int(alone)):
                 yield said
 
     async def _say(self, say: Say, sentences: int) -> AsyncIterator[Speech | Said]:
         began = time.perf_counter()
         first = 0.0
         samples = pieces = 0
-        async for piece in self._spoken(say.text, say.voice):
-            yield Speech(audio=to_bytes(piece), satellite=say.satellite, n=say.n, seq=pieces, sentences=sentences)
-            first = first or time.perf_counter()
-            samples += len(piece)
-            pieces += 1
+        wanted = threading.Event()
+        wanted.set()
+        self._spoken_at[wanted] = say.satellite
+        try:
+            async with aclosing(self._spoken(say.text, say.voice, wanted)) as spoken:
+                async for piece in spoken:
+                    yield Speech(
+                        audio=to_bytes(piece), satellite=say.satellite, n=say.n, seq=pieces, sentences=sentences
+                    )
+                    first = first or time.perf_counter()
+                    samples += len(piece)
+                    pieces += 1
+                    ahead = samples / SAMPLE_RATE - (time.perf_counter() - began) - AHEAD_S
+                    await self._sleep(max(ahead, 0.0))
+        finally:
+            del self._spoken_at[wanted]
         # An empty piece ends the sentence: waiting for the end to mark it would hold the first piece back.
         yield Speech(audio=b"", satellite=say.satellite, n=say.n, seq=pieces, last=True, sentences=sentences)
         yield Said(
@@ -85,60 +106,66 @@ class Speaking:
         """Make a WAV file of a text."""
         began = time.perf_counter()
         pieces: list[Samples] = []
-        async for piece in self._spoken(wanted.text, wanted.voice):
-            pieces.append(piece)
-            if sum(map(len, pieces)) > MOST_SAMPLES:
-                raise MynahError(f"Its speech is longer than {MOST_SAMPLES // SAMPLE_RATE} s.", code="too_long")
-        samples = np.concatenate(pieces)
+        length = 0
+        needed = threading.Event()
+        needed.set()
+        async with aclosing(self._spoken(wanted.text, wanted.voice, needed)) as spoken:
+            async for piece in spoken:
+                pieces.append(piece)
+                length += len(piece)
+                if length > MOST_SAMPLES:
+                    raise MynahError(f"Its speech is longer than {MOST_SAMPLES // SAMPLE_RATE} s.", code="too_long")
         return SpokenRecording(
-            audio=encode(samples),
-            audio_ms=1e3 * len(samples) / SAMPLE_RATE,
+            audio=await in_thread(lambda: encode(np.concatenate(pieces))),
+            audio_ms=1e3 * length / SAMPLE_RATE,
             ms=1e3 * (time.perf_counter() - began),
         )
 
     @handles
     async def control(self, control: PlaybackControl) -> None:
-        """Stop speaking."""
+        """Stop speaking to a satellite, or to all; what goes into files is not speech."""
         if control.action == "stop":
-            self._engine.stop()
+            for wanted, satellite in self._spoken_at.items():
+                if control.satellite in {"", satellite}:
+                    wanted.clear()
 
-    async def _spoken(self, text: str, voice: str | None) -> AsyncIterator[Samples]:
-        """Pieces at 16 kHz, as soon as they are made."""
+    async def _spoken(self, text: str, voice: str | None, wanted: threading.Event) -> AsyncGenerator[Samples, None]:
+        """Pieces at 16 kHz, as soon as they are made and as long as they are wanted."""
         loop = asyncio.get_running_loop()
         ready: asyncio.Queue[Samples | None] = asyncio.Queue()
-        wanted = threading.Event()
-        wanted.set()
 
         def make() -> None:
             try:
-                for piece in self._pieces(text, voice):
-                    if not wanted.is_set():
-                        return
+                for piece in self._pieces(text, voice, wanted):
                     loop.call_soon_threadsafe(ready.put_nowait, piece)
             except SpeechError as error:
                 raise EngineFailed(str(error)) from error
             finally:
                 loop.call_soon_threadsafe(ready.put_nowait, None)
 
-        making = asyncio.ensure_future(self._thread(make, deadline=HUNG_AFTER))
+        making = asyncio.ensure_future(self._thread(make, deadline=self._hung_after))
         try:
-            while (piece := await ready.get()) is not None:
+            while (piece := await ready.get()) is not None and wanted.is_set():
                 yield piece
             await making
         finally:
             wanted.clear()
             making.cancel()
 
-    def _pieces(self, text: str, voice: str | None) -> Iterator[Samples]:
+    def _pieces(self, text: str, voice: str | None, wanted: threading.Event) -> Iterator[Samples]:
         resampler = Resampler(self._engine.sample_rate, SAMPLE_RATE)
         waiting: list[Samples] = []
-        length, wanted = 0, FIRST_PIECE
+        length, enough = 0, FIRST_PIECE
+        if not wanted.is_set():
+            return
         for chunk in self._engine.synthesize(text, voice):
+            if not wanted.is_set():
+                return
             waiting.append(resampler.push(chunk))
             length += len(waiting[-1])
-            if length >= wanted:
+            if length >= enough:
                 yield np.concatenate(waiting)
-                waiting, length, wanted = [], 0, PIECE
+                waiting, length, enough = [], 0, PIECE
         yield np.concatenate((*waiting, resampler.finish()))
 
 
@@ -146,4 +173,4 @@ def build() -> Worker:
     """The worker as it runs."""
     settings = TtsSettings()
     espeak = EspeakSettings(settings.voice, settings.rate, settings.pitch, settings.volume)
-    return Worker(Role.TTS, Speaking(choose(settings.engine, espeak)))
+    return Worker(Role.TTS, Speaking(choose(settings.engine, espeak), hung_after=settings.hung_after))
