@@ -54,6 +54,7 @@ def test_a_spoken_question_is_heard_answered_and_spoken(fleet, question, tmp_pat
     assert sum(step["ms"] for step in turn["steps"]) == pytest.approx(turn["total_ms"], rel=0.05)
     with wave.open(str(answer)) as recording:
         assert recording.getnframes() > 16_000
+    assert fleet.json("transcribe", str(answer))["text"].startswith("it is")
 
 
 def test_a_recording_is_put_into_words(fleet, question):
