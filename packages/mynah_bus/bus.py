@@ -1,71 +1,49 @@
 """One process's place on the bus: publish, request, stream, listen."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import ssl
 import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final, Protocol, Self, TypeVar, overload
+from dataclasses import replace
+from functools import lru_cache
+from threading import get_ident
+from typing import Final, Self, TypeVar, overload
 
 from mynah_bus.context import Context, current
-from mynah_bus.errors import BadMessage, BusClosed, MynahError
+from mynah_bus.errors import BadMessage, BusClosed
 from mynah_bus.exchange import Exchange
 from mynah_bus.fleet import Fleet
-from mynah_bus.mqtt import Address, MqttLink
+from mynah_bus.hearing import Hearing, Listener
+from mynah_bus.link import Filter, Hooks, Link, LinkFactory
+from mynah_bus.mqtt import Address
+from mynah_bus.mqtt_link import MqttLink
+from mynah_bus.packet import Packet
 from mynah_bus.settings import BusSettings
-from mynah_bus.wire import Packet, Received, decode, encode, message_type, peek
-from mynah_contracts import OBSERVERS, Accepted, Command, Failed, Health, Kind, Message, Role
+from mynah_bus.subscriptions import Subscriptions, filters_for
+from mynah_bus.wire import Received, decode, encode, peek
+from mynah_contracts import Accepted, Command, Failed, Health, Kind, Message, Role
+from mynah_resilience import OneThread
 
 log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=Message)
 
-SEEN: Final = 4_096
 LISTENER_QUEUE: Final = 1_000
 SLOW_ECHO: Final = 0.020
-
-
-class Link(Protocol):
-    """What carries packets: a broker, or the in-memory one."""
-
-    on_packet: Callable[[Packet], None]
-    connections: int
-    dropped: int
-
-    @property
-    def connected(self) -> bool:
-        """Whether packets go out at once."""
-
-    async def run(self, on_connect: Callable[[], Awaitable[None]], on_lost: Callable[[], None]) -> None:
-        """Live as long as the link."""
-
-    async def close(self) -> None:
-        """Say goodbye and stop."""
-
-    async def drained(self, within: float) -> None:
-        """Return when every QoS 1 packet is acknowledged."""
-
-    def publish(self, packet: Packet) -> None:
-        """Send, or keep for later."""
-
-    def publish_now(self, packet: Packet) -> None:
-        """Send while connecting."""
-
-    def publish_acknowledged(self, packet: Packet) -> asyncio.Future[int]:
-        """Send; the result is the broker's reason code."""
-
-    async def subscribe(self, filters: list[tuple[str, int]]) -> None:
-        """Subscribe and wait for the broker's word."""
-
-
-LinkFactory = Callable[[Role, str, Callable[[], Packet] | None], Link]
+ECHO_WITHIN: Final = 5.0
+DRAINS_WITHIN: Final = 1.0
+ECHO: Final = b"echo"
 
 
 class Bus:
-    """A role's connection; used as `async with Bus(role) as bus`, or inside a Worker."""
+    """A role's connection; used as `async with Bus(role) as bus`, or inside a Worker. It belongs to one thread.
+
+    What ends the connection for good ends the block: ConnectionRefused and PermissionError.
+    """
 
     def __init__(
         self,
@@ -85,24 +63,29 @@ class Bus:
         self.counters: dict[str, int] = {}
         self.started_at = time.time()
         self.connected = asyncio.Event()
-        self.greet: Callable[[], Awaitable[None]] | None = None
+        self.greet: Callable[[], None] | None = None
         """Called after each connection, when the broker has confirmed the subscriptions."""
         self.on_reconnect: set[Callable[[], None]] = set()
         """Called when the connection is back after it was lost: what was sent meanwhile by others did not arrive."""
         self.will: Callable[[], Packet] | None = None
-        self._make_link = link or self._mqtt_link
-        self._link: Link | None = None
-        self._filters: dict[str, int] = {}
-        self._routes: dict[type[Message], list[Callable[[Received], None]]] = {}
-        self._exchanges: dict[str, Exchange] = {}
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        """Asked, before each connection, for what the broker says when we cannot."""
         self.reply_topic = f"{self.base}/reply/{role.value}/{self.instance}"
         self._prefix = f"{self.base}/"
+        self._make_link = link or self._mqtt_link
+        self._link: Link | None = None
+        self._subscriptions = Subscriptions()
+        self._hearing = Hearing(
+            prefix=self._prefix, role=role, instance=self.instance, count=self.count, turned_away=self._turn_away
+        )
+        self._exchanges: dict[str, Exchange] = {}
+        self._states: dict[str, Packet] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._running: asyncio.Task[None] | None = None
         self._echo: asyncio.Future[None] | None = None
         self._closed = False
-        self.route(Health, lambda received: self.fleet.observe(_of(received, Health)))
+        self._thread = OneThread("The bus")
+        self._ident = 0
+        self.route(Health, self._observe)
 
     # -- lifetime
 
@@ -111,28 +94,37 @@ class Bus:
         self._make_link = link
 
     async def __aenter__(self) -> Self:
-        """Connect; returns when the broker has confirmed the first subscriptions."""
-        self._link = self._make_link(self.role, self.instance, self.will)
+        """Begin to connect; `ready` waits until that is done."""
+        self._thread.check()
+        self._ident = get_ident()
+        self._link = self._make_link(self.role, self.instance)
+        self._subscriptions.want((Filter(f"{self.reply_topic}/#", 1),))
         self._link.on_packet = self._arrived
-        self._filters[f"{self.reply_topic}/#"] = 1
+        hooks = Hooks(self._on_connect, self._on_lost, self.will)
         self._tasks = asyncio.TaskGroup()
         await self._tasks.__aenter__()
-        self._running = self._tasks.create_task(self._link.run(self._on_connect, self._on_lost), name="link")
+        self._running = self._tasks.create_task(self._link.run(hooks), name="link")
         return self
 
     async def __aexit__(self, *error: object) -> None:
         """Fail what is pending, send what waits, hang up."""
-        self._closed = True
-        for exchange in tuple(self._exchanges.values()):
-            exchange.fail(BusClosed("The bus was closed before the answer came."))
         assert self._link is not None
         assert self._running is not None
         assert self._tasks is not None
-        if self._link.connected:
-            await self._link.drained(1.0)
-        await self._link.close()
-        self._running.cancel()
-        await self._tasks.__aexit__(None, None, None)
+        self._closed = True
+        for exchange in tuple(self._exchanges.values()):
+            exchange.fail(BusClosed("The bus was closed before the answer came."))
+        try:
+            if self._link.connected:
+                await self._link.drained(DRAINS_WITHIN)
+        finally:
+            self._running.cancel()
+            try:
+                await self._tasks.__aexit__(None, None, None)
+            except BaseExceptionGroup as group:
+                raise group.exceptions[0] from None
+            finally:
+                self.connected.clear()
 
     async def ready(self, timeout: float | None = None) -> None:
         """Wait until connected; ConnectionError says that no broker answers."""
@@ -162,18 +154,37 @@ class Bus:
         finally:
             self.fleet.on_change.discard(note)
 
+    @property
+    def link(self) -> Link:
+        """The link below, for the health message."""
+        if self._link is None or self._closed:
+            raise BusClosed("The bus is not open.")
+        return self._link
+
+    @property
+    def pending(self) -> int:
+        """Requests that wait for their answer."""
+        return len(self._exchanges)
+
     # -- sending
 
     def publish(self, message: Message, *, topic: str | None = None) -> None:
         """Send a message on its own topic; TypeError if our role may not."""
-        self._may_send(message)
-        self._out.publish(self._packet(message, topic or f"{self._prefix}{message.topic}"))
+        self._check_thread()
+        packet = self._packet(message, topic)
+        if message.contract.kind is not Kind.STATE:
+            self.link.publish(packet)
+            return
+        self._states[packet.topic] = packet
+        if self.connected.is_set():
+            self.link.attempt(packet)
 
     async def delivered(self, message: Message) -> bool:
-        """Send a message and wait for the broker's word; False when nobody listens."""
-        self._may_send(message)
-        code = await self._out.publish_acknowledged(self._packet(message, f"{self._prefix}{message.topic}", qos=1))
-        return code == 0
+        """Send a message and wait for the broker's word; False when nobody listens, or we may not."""
+        self._check_thread()
+        packet = self._packet(message)
+        packet.qos = 1
+        return await self.link.publish_acknowledged(packet) == 0
 
     def reply(
         self,
@@ -183,7 +194,6 @@ class Bus:
         correlation_id: str | None,
         correlation: bytes | None,
         context: Context,
-        qos: int | None = None,
     ) -> Packet:
         """Answer a request; the packet that was sent is returned."""
         packet = encode(
@@ -192,16 +202,15 @@ class Bus:
             source=self.source,
             context=context,
             correlation_id=correlation_id,
-            correlation=correlation,
-            qos=qos,
         )
+        packet.correlation = correlation
         packet.retain = False
-        self._out.publish(packet)
+        self.link.publish(packet)
         return packet
 
     def send_again(self, packet: Packet) -> None:
         """Send a packet once more, for a request that came twice."""
-        self._out.publish(packet)
+        self.link.publish(replace(packet))
 
     @overload
     async def request(self, command: Command, *, timeout: float = 5.0) -> Message: ...
@@ -228,9 +237,12 @@ class Bus:
                 yield part
 
     def _exchange(self, command: Command, timeout: float, *, parts: bool) -> Exchange:
+        self._check_thread()
         self._may_send(command)
-        if self._closed:
-            raise BusClosed("The bus is closed.")
+        if command.contract.reply is None:
+            raise TypeError(f"{command.contract.name} is not answered; publish it")
+        if self._link is None or self._closed:
+            raise BusClosed("The bus is not open.")
         return Exchange(
             command,
             timeout=timeout,
@@ -240,8 +252,8 @@ class Bus:
             pending=self._exchanges,
         )
 
-    def _send_request(self, exchange: Exchange, instance: str | None) -> asyncio.Future[int] | None:
-        """Send a request to one worker, or to whoever shares its topic; then the future is the broker's word."""
+    def _send_request(self, exchange: Exchange, instance: str | None, told: Callable[[int], None]) -> bool:
+        """Send a request to one worker, or to whoever shares its topic."""
         command = exchange.command
         topic = f"{self._prefix}{command.topic}"
         packet = encode(
@@ -252,19 +264,27 @@ class Bus:
             identifier=exchange.id,
             correlation_id=exchange.id,
             reply_to=self.reply_topic,
-            expires=exchange.expires,
         )
-        if instance is None:
-            packet.qos = 1
-            return self._out.publish_acknowledged(packet)
-        self._out.publish(packet)
-        return None
+        packet.expires = exchange.expires
+        if instance is None:  # whoever takes it may be a stranger who reads no envelope
+            packet.response_topic = self.reply_topic
+            packet.correlation = exchange.id.encode()
+        return self.connected.is_set() and self.link.attempt(packet, told)
 
-    def _packet(self, message: Message, topic: str, qos: int | None = None) -> Packet:
+    def _packet(self, message: Message, topic: str | None = None) -> Packet:
+        self._may_send(message)
         context = current()
         return encode(
-            message, topic=topic, source=self.source, context=context, qos=qos, correlation_id=context.correlation_id
+            message,
+            topic=topic or f"{self._prefix}{message.topic}",
+            source=self.source,
+            context=context,
+            correlation_id=context.correlation_id,
         )
+
+    def _check_thread(self) -> None:
+        if get_ident() != self._ident:
+            self._thread.check()
 
     def _may_send(self, message: Message) -> None:
         if self.role not in message.contract.by:
@@ -272,37 +292,22 @@ class Bus:
 
     # -- hearing
 
-    def route(self, kind: type[M], receive: Callable[[Received], None]) -> None:
-        """Hear a message from the next connection on."""
-        self._routes.setdefault(kind, []).append(receive)
-        self._filters.update(self.filters(kind))
+    def route(self, kind: type[Message], listener: Listener) -> None:
+        """Have a function told of every message of a type, from the next connection on; TypeError: not for us."""
+        self._subscriptions.want(self.filters(kind))
+        self._hearing.add(kind, listener)
 
-    def filters(self, kind: type[Message]) -> dict[str, int]:
-        """The topic filters, with their QoS, through which our role hears a message; TypeError if it may not."""
-        contract = kind.contract
-        if contract.topic is None:
-            return {}
-        topic = contract.topic
-        for parameter in contract.parameters:
-            topic = topic.replace(f"{{{parameter}}}", self.where.get(parameter, "+"))
-        topic = f"{self._prefix}{topic}"
-        if contract.kind is Kind.COMMAND and self.role in contract.to:
-            return {
-                f"$share/{self.role.value}/{topic}": contract.qos,
-                f"{topic}/{self.instance}": contract.qos,
-            }
-        if contract.kind is Kind.COMMAND and (self.role in contract.overheard_by or self.role in OBSERVERS):
-            return {topic: contract.qos, f"{topic}/+": contract.qos}
-        if self.role not in (*contract.to, *contract.overheard_by, *OBSERVERS):
-            raise TypeError(f"{contract.name} is not for {self.role.value} to hear")
-        return {topic: contract.qos}
+    def filters(self, kind: type[Message]) -> tuple[Filter, ...]:
+        """The subscriptions through which our role hears a message; TypeError if it may not."""
+        return filters_for(kind, self.role, base=self.base, instance=self.instance, where=self.where)
 
     @asynccontextmanager
     async def listening(self, *kinds: type[Message]) -> AsyncIterator[AsyncIterator[Received]]:
-        """Hear messages while the block lasts; of a listener that lags the oldest are dropped."""
+        """Hear messages while the block lasts, retained ones first; of a listener that lags the oldest are dropped."""
+        self._thread.check()
         queue: asyncio.Queue[Received] = asyncio.Queue(LISTENER_QUEUE)
 
-        def receive(received: Received) -> None:
+        def listen(received: Received) -> None:
             if queue.full():
                 queue.get_nowait()
                 self.count("dropped")
@@ -312,17 +317,22 @@ class Bus:
             while True:
                 yield await queue.get()
 
-        before = dict(self._filters)
+        filters = {kind: self.filters(kind) for kind in kinds}
+        states = [each for kind in kinds if kind.contract.kind is Kind.STATE for each in filters[kind]]
         for kind in kinds:
-            self.route(kind, receive)
+            self.route(kind, listen)
         try:
-            added = [(topic, qos) for topic, qos in self._filters.items() if topic not in before]
-            if added and self._link is not None and self.connected.is_set():
-                await self._link.subscribe(added)
+            if self.connected.is_set():
+                with contextlib.suppress(ConnectionError, TimeoutError):  # the next connection subscribes
+                    await self._subscriptions.begin(self.link, again=states)
             yield heard()
         finally:
             for kind in kinds:
-                self._routes[kind].remove(receive)
+                self._hearing.remove(kind, listen)
+                self._subscriptions.unwant(filters[kind])
+            if self.connected.is_set() and not self._closed:
+                with contextlib.suppress(ConnectionError, TimeoutError):
+                    await self._subscriptions.end(self.link)
 
     def count(self, what: str, by: int = 1) -> None:
         """Count something for the health message."""
@@ -331,64 +341,18 @@ class Bus:
     # -- arriving; nothing here ever waits
 
     def _arrived(self, packet: Packet) -> None:
-        topic = packet.topic
-        if topic.startswith(self.reply_topic):
+        if packet.topic.startswith(self.reply_topic):
             self._answered(packet)
-            return
-        if not topic.startswith(self._prefix):
-            return
-        kind = message_type(topic[len(self._prefix) :])
-        routes = self._routes.get(kind) if kind is not None else None
-        if kind is None or not routes:
-            return
-        contract = kind.contract
-        if contract.kind is Kind.STATE and not packet.payload:
-            return  # a deleted state
-        try:
-            if contract.kind is Kind.COMMAND and packet.retain:
-                raise BadMessage("A retained command is refused: it would be done again at every start.")  # noqa: TRY301
-            received = decode(packet, kind)
-            received.directed = topic.endswith(f"/{self.instance}")
-        except BadMessage as error:
-            self.refuse(packet, kind, error)
-            return
-        if contract.kind is Kind.EVENT and self._twice(received.envelope.id):
-            self.count("duplicates")
-            return
-        self.count("received")
-        for receive in routes:
-            receive(received)
+        else:
+            self._hearing.arrived(packet)
 
-    def refuse(self, packet: Packet, kind: type[Message], error: MynahError) -> None:
-        """Count what does not fit, answer it where an answer is expected, and report it."""
-        self.count("bad_messages")
-        envelope = peek(packet)
-        if kind is Failed:
-            return
-        failed = Failed(code=error.code, message=str(error), about=kind.contract.name)
-        context = Context(turn=envelope.turn, session=envelope.session)
-        reply_to = packet.response_topic or envelope.reply_to
-        if kind.contract.kind is Kind.COMMAND and reply_to and self.may_reply(reply_to):
-            self.reply(
-                failed,
-                reply_to,
-                correlation_id=envelope.correlation_id,
-                correlation=packet.correlation,
-                context=context,
-            )
-        log.info("Refused a message on %s: %s", packet.topic, error)
-        if self.role in Failed.contract.by:
-            self._out.publish(
-                encode(failed, topic=f"{self._prefix}{failed.topic}", source=self.source, context=context)
-            )
-
-    def may_reply(self, reply_to: str) -> bool:
-        """Whether a reply topic lies where replies belong: our rights are nobody's tool."""
-        return reply_to.startswith(f"{self._prefix}reply/") and not {"+", "#"} & set(reply_to)
+    def _observe(self, received: Received) -> None:
+        assert isinstance(received.message, Health)
+        self.fleet.observe(received.message, received.expires)
 
     def _answered(self, packet: Packet) -> None:
-        if self._echo is not None and packet.correlation == b"echo":
-            if not self._echo.done():
+        if packet.correlation == ECHO:
+            if self._echo is not None and not self._echo.done():
                 self._echo.set_result(None)
             return
         try:
@@ -404,52 +368,52 @@ class Bus:
         else:
             exchange.answered(received)
 
-    def _twice(self, identifier: str) -> bool:
-        if not identifier:
-            return False
-        if identifier in self._seen:
-            return True
-        self._seen[identifier] = None
-        if len(self._seen) > SEEN:
-            self._seen.popitem(last=False)
-        return False
+    def may_reply(self, reply_to: str) -> bool:
+        """Whether a reply topic lies where replies belong: our rights are nobody's tool."""
+        return _is_below(f"{self._prefix}reply/", reply_to)
+
+    def _turn_away(self, packet: Packet, kind: type[Message], error: BadMessage) -> None:
+        """Answer what does not fit where an answer is expected, and report it."""
+        log.info("Refused a message on %s: %s", packet.topic, error)
+        if kind is Failed or self._closed:
+            return
+        envelope = peek(packet)
+        failed = Failed(code=error.code, message=str(error), about=kind.contract.name)
+        context = Context(turn=envelope.turn, session=envelope.session)
+        reply_to = packet.response_topic or envelope.reply_to
+        if kind.contract.kind is Kind.COMMAND and reply_to and self.may_reply(reply_to):
+            self.reply(
+                failed,
+                reply_to,
+                correlation_id=envelope.correlation_id,
+                correlation=packet.correlation,
+                context=context,
+            )
+        if self.role in Failed.contract.by:
+            self.link.publish(
+                encode(failed, topic=f"{self._prefix}{failed.topic}", source=self.source, context=context)
+            )
 
     # -- connecting
 
-    @property
-    def _out(self) -> Link:
-        if self._link is None:
-            raise BusClosed("The bus is not open.")
-        return self._link
-
-    @property
-    def link(self) -> Link:
-        """The link below, for the health message."""
-        return self._out
-
-    @property
-    def pending(self) -> int:
-        """Requests that wait for their answer."""
-        return len(self._exchanges)
-
     async def _on_connect(self) -> None:
-        self.fleet.forget()
-        subscribed = dict(self._filters)
-        await self._out.subscribe(list(subscribed.items()))
+        self.fleet.doubt()
+        self._subscriptions.forget()
+        await self._subscriptions.begin(self.link)
         seconds = await self._echo_once()
         if seconds > SLOW_ECHO:
             seconds = min(seconds, await self._echo_once())
         if seconds > SLOW_ECHO:
             log.warning("A message through the broker takes %.0f ms; is `set_tcp_nodelay true` set?", seconds * 1e3)
+        await self._subscriptions.begin(self.link)  # what was wanted meanwhile
+        for state in self._states.values():
+            self.link.attempt(state)  # the broker may have lost it
         if self.greet is not None:
-            await self.greet()
-        while late := self._filters.items() - subscribed.items():
-            subscribed.update(late)
-            await self._out.subscribe(list(late))
+            self.greet()
         self.connected.set()
         for exchange in tuple(self._exchanges.values()):
             exchange.reconnected()
-        if self._out.connections > 1:
+        if self.link.connections > 1:
             for told in tuple(self.on_reconnect):
                 told()
 
@@ -457,12 +421,11 @@ class Bus:
         """Send a message to ourselves; everything retained has arrived when it is back."""
         began = time.perf_counter()
         self._echo = asyncio.get_running_loop().create_future()
-        packet = encode(
-            Accepted(), topic=self.reply_topic, source=self.source, context=Context(), correlation=b"echo", qos=1
-        )
+        packet = encode(Accepted(), topic=self.reply_topic, source=self.source, context=Context())
+        packet.correlation, packet.qos = ECHO, 1
         try:
-            async with asyncio.timeout(5):
-                self._out.publish_now(packet)
+            async with asyncio.timeout(ECHO_WITHIN):
+                self.link.attempt(packet)
                 await self._echo
         finally:
             self._echo = None
@@ -470,20 +433,20 @@ class Bus:
 
     def _on_lost(self) -> None:
         self.connected.clear()
-        log.warning("The connection to the broker was lost.")
+        if not self._closed:
+            log.warning("The connection to the broker was lost.")
 
-    def _mqtt_link(self, role: Role, instance: str, will: Callable[[], Packet] | None) -> Link:
+    def _mqtt_link(self, role: Role, instance: str) -> Link:
         settings = self.settings
         address = Address.parse(settings.broker_url)
-        if address.username is None:
+        if address.password is None:
             username, password = settings.credentials(role)
-            address = Address(address.host, address.port, address.tls, username, password)
+            address = Address(address.host, address.port, address.tls, address.username or username, password)
         context = ssl.create_default_context(cafile=settings.broker_ca) if address.tls and settings.broker_ca else None
         nonce = os.urandom(4).hex()
-        return MqttLink(address, client_id=f"{role.value}-{instance}-{nonce}", will=will, tls=context)
+        return MqttLink(address, client_id=f"{role.value}-{instance}-{nonce}", tls=context)
 
 
-def _of(received: Received, kind: type[M]) -> M:
-    message = received.message
-    assert isinstance(message, kind)
-    return message
+@lru_cache(maxsize=1024)
+def _is_below(prefix: str, topic: str) -> bool:
+    return topic.startswith(prefix) and not {"+", "#", "\0"} & set(topic)

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 _prefix = secrets.token_hex(6)
 _numbers = itertools.count(1)
@@ -16,8 +16,7 @@ def new_id() -> str:
     return f"{_prefix}{next(_numbers):x}"
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What a message inherits from the one that caused it."""
 
     turn: str | None = None
@@ -49,8 +48,7 @@ def conversation(*, turn: str | None = None, session: str | None = None, priorit
     """Make what is sent inside part of a turn or session; what is None is inherited."""
     now = _context.get()
     token = _context.set(
-        replace(
-            now,
+        now._replace(
             turn=now.turn if turn is None else turn,
             session=now.session if session is None else session,
             priority=now.priority if priority is None else priority,

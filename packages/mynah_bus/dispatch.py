@@ -2,27 +2,28 @@
 
 import asyncio
 import logging
-import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Iterable
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final, cast
 
+from mynah_bus.answers import Answers
 from mynah_bus.bus import Bus
 from mynah_bus.context import Context, enter
-from mynah_bus.errors import MynahError
+from mynah_bus.errors import BadMessage, MynahError
+from mynah_bus.exchange import LEAVING
 from mynah_bus.handlers import Handler
-from mynah_bus.inbox import Inbox
+from mynah_bus.inbox import Inbox, StreamInbox
 from mynah_bus.offload import in_thread
-from mynah_bus.wire import Packet, Received
+from mynah_bus.packet import Packet
+from mynah_bus.wire import Received
 from mynah_contracts import Accepted, Event, Failed, Kind, Message, Stream
 
 log = logging.getLogger(__name__)
 
 ACCEPT_AFTER: Final = 0.100
 """Seconds after which a request that is not answered yet is acknowledged with `Accepted`."""
-ANSWERS: Final = 512
-ANSWER_BYTES: Final = 65_536
 
 
 @dataclass(slots=True)
@@ -32,6 +33,13 @@ class Desk:
     handler: Handler
     inbox: "Inbox[Job]"
     working: int = 0
+    answers: tuple[type[Message], ...] = ()
+    """What belongs to the answer of a command."""
+
+    @property
+    def is_free(self) -> bool:
+        """Whether one more message can be worked on."""
+        return self.working < self.handler.limits.at_once
 
 
 @dataclass(slots=True, eq=False)
@@ -42,15 +50,17 @@ class Job:
     desk: Desk
     context: Context
     reply_to: str | None
-    born: float = field(default_factory=time.monotonic)
-    acceptance: asyncio.TimerHandle | None = None
+    born: float
+    task: asyncio.Task[None] | None = None
     answers: list[Packet] = field(default_factory=list)
+    is_answered: bool = False
+    """Whether the last word to its sender was said."""
+    is_over: bool = False
 
-    @property
-    def stale(self) -> bool:
+    def is_stale(self, now: float) -> bool:
         """Whether it waited longer than its sender does."""
         expires = self.received.expires
-        return expires is not None and time.monotonic() - self.born > expires
+        return expires is not None and now - self.born > expires
 
 
 class Dispatcher:
@@ -61,16 +71,23 @@ class Dispatcher:
 
     def __init__(self, bus: Bus, handlers: Iterable[Handler]) -> None:
         self._bus = bus
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._working: set[Job] = set()
         self._open: dict[str, Job] = {}
-        self._answered: OrderedDict[str, list[Packet]] = OrderedDict()
+        self._answers = Answers()
+        self._to_accept: deque[Job] = deque()
+        self._accepting: asyncio.TimerHandle | None = None
         self._begun = False
         self._stopping = False
         self.desks: dict[type[Message], list[Desk]] = {}
         for handler in handlers:
-            losable = handler.hears.contract.kind in {Kind.STREAM, Kind.STATE} or handler.hears.contract.qos == 0
-            desk = Desk(handler, Inbox(handler.limits.waiting, drop_oldest=losable))
-            self.desks.setdefault(handler.hears, []).append(desk)
+            contract = handler.hears.contract
+            losable = contract.kind in {Kind.STREAM, Kind.STATE} or contract.qos == 0
+            inbox: Inbox[Job] = (StreamInbox if losable else Inbox)(handler.limits.waiting)
+            desk = Desk(handler, inbox, answers=contract.answers if handler.answers else ())
+            desks = self.desks.setdefault(handler.hears, [])
+            if desks and handler.answers:
+                raise TypeError(f"{handler.name} and {desks[0].handler.name} both answer {contract.name}")
+            desks.append(desk)
         for hears, desks in self.desks.items():
             bus.route(hears, lambda received, desks=desks: self._arrived(desks, received))  # type: ignore[misc]
 
@@ -88,9 +105,10 @@ class Dispatcher:
     def takes(self) -> dict[str, int]:
         """The commands that are taken here, and how many of each at once."""
         return {
-            kind.contract.name: sum(desk.handler.limits.at_once for desk in desks)
-            for kind, desks in self.desks.items()
-            if desks[0].handler.answers
+            desk.handler.hears.contract.name: desk.handler.limits.at_once
+            for desks in self.desks.values()
+            for desk in desks
+            if desk.handler.answers and not self._stopping
         }
 
     def begin(self) -> None:
@@ -98,47 +116,46 @@ class Dispatcher:
         self._begun = True
         for desks in self.desks.values():
             for desk in desks:
-                while desk.inbox and desk.working < desk.handler.limits.at_once:
-                    self._start(desk.inbox.take())
+                self._go_on(desk)
 
-    async def close(self, grace: float) -> None:
-        """Refuse what waits and what still comes; give what runs so many seconds, then cancel it."""
+    def stop(self) -> None:
+        """Refuse what waits and what still comes, so that it moves to another worker."""
         self._stopping = True
         for desks in self.desks.values():
             for desk in desks:
                 for job in desk.inbox.drain():
-                    self._refuse(job, "shutting_down", "The worker is stopping.")
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=grace)
+                    self._refuse(job, LEAVING, "The worker is stopping.")
+
+    async def finish(self, grace: float) -> None:
+        """Give what runs so many seconds, then cancel it; what does not even end then is left behind."""
+        tasks = {job.task for job in self._working if job.task is not None}
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=grace)
             for task in late:
                 task.cancel()
             if late:
                 await asyncio.wait(late, timeout=1.0)
+        if self._accepting is not None:
+            self._accepting.cancel()
+
+    # -- from arrival to work
 
     def _arrived(self, desks: list[Desk], received: Received) -> None:
         for desk in desks:
             if desk.handler.answers and self._came_before(received):
                 continue
             job = self._job(desk, received)
+            if job is None:
+                continue
             if self._stopping:
-                self._refuse(job, "shutting_down", "The worker is stopping.")
-            elif self._begun and desk.working < desk.handler.limits.at_once:
+                self._refuse(job, LEAVING, "The worker is stopping.")
+            elif self._begun and desk.is_free:
                 self._start(job)
             else:
                 self._wait(job)
 
-    def _wait(self, job: Job) -> None:
-        gone = job.desk.inbox.put(job, job.received.envelope.priority)
-        if gone is None:
-            return
-        if gone is job:
-            limits = job.desk.handler.limits
-            self._refuse(job, "queue_full", f"{limits.at_once} are at work and {limits.waiting} wait already.")
-        else:
-            self._bus.count("dropped")
-            self._done(gone)
-
-    def _job(self, desk: Desk, received: Received) -> Job:
+    def _job(self, desk: Desk, received: Received) -> Job | None:
+        """The work that a message makes; None when its answer would go where our rights are nobody's tool."""
         envelope = received.envelope
         context = Context(
             turn=envelope.turn,
@@ -149,15 +166,20 @@ class Dispatcher:
             source=envelope.source,
             priority=envelope.priority,
         )
-        job = Job(received, desk, context, received.reply_to if desk.handler.answers else None)
-        if job.reply_to is not None:
-            if not self._bus.may_reply(job.reply_to):
-                log.warning("Ignored the reply topic %s, which is not below reply/", job.reply_to)
-                job.reply_to = None
-            elif received.directed:
-                job.acceptance = asyncio.get_running_loop().call_later(ACCEPT_AFTER, self._accept, job)
-        if desk.handler.answers and envelope.id:
+        now = asyncio.get_running_loop().time()
+        if not desk.handler.answers:
+            return Job(received, desk, context, None, now)
+        job = Job(received, desk, context, received.reply_to, now)
+        if job.reply_to is not None and not self._bus.may_reply(job.reply_to):
+            job.reply_to = None
+            self._fail(job, BadMessage.code, "Its reply topic does not lie below reply/.")
+            return None
+        if envelope.id:
             self._open[envelope.id] = job
+        if job.reply_to is not None and envelope.source:
+            self._to_accept.append(job)
+            if self._accepting is None:
+                self._accepting = asyncio.get_running_loop().call_later(ACCEPT_AFTER, self._accept_waiting)
         return job
 
     def _came_before(self, received: Received) -> bool:
@@ -166,64 +188,94 @@ class Dispatcher:
         open_job = self._open.get(identifier)
         if open_job is not None:
             self._accept(open_job)
-        elif identifier in self._answered:
-            for packet in self._answered[identifier]:
-                self._bus.send_again(packet)
         else:
-            return False
+            packets = self._answers.get(identifier)
+            for packet in packets:
+                self._bus.send_again(packet)
+            if not packets:
+                return False
         self._bus.count("duplicates")
         return True
 
+    def _wait(self, job: Job) -> None:
+        gone = job.desk.inbox.put(job, job.received.envelope.priority)
+        if gone is None:
+            return
+        if gone is job:
+            limits = job.desk.handler.limits
+            self._refuse(job, "queue_full", f"{limits.at_once} are at work and {limits.waiting} wait already.")
+        else:
+            self._bus.count("dropped")
+            self._fail(gone, "superseded", "Newer ones took its place.", is_reported=False)
+            self._close(gone)
+
     def _start(self, job: Job) -> None:
         job.desk.working += 1
-        task = asyncio.get_running_loop().create_task(self._work(job), name=job.desk.handler.name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        job.task = asyncio.get_running_loop().create_task(self._work(job))
+        self._working.add(job)
+
+    def _go_on(self, desk: Desk) -> None:
+        while desk.inbox and desk.is_free:
+            self._start(desk.inbox.take())
+
+    # -- work
 
     async def _work(self, job: Job) -> None:
         handler = job.desk.handler
         enter(job.context)
         try:
-            if job.stale:
+            if job.is_stale(asyncio.get_running_loop().time()):
                 self._fail(job, "expired", "It waited longer than its sender does.", retryable=True)
-            elif handler.yields:
-                async for said in handler.call(job.received.message):  # type: ignore[union-attr]
-                    self._say(job, said)
             else:
-                if handler.threaded:
-                    said = cast("Message | None", await in_thread(handler.call, job.received.message))
-                else:
-                    said = await cast("Awaitable[Message | None]", handler.call(job.received.message))
-                if said is not None:
-                    self._say(job, said)
-            self._bus.count("handled")
+                await self._handle(handler, job)
+                self._bus.count("handled")
         except MynahError as error:
             log.info("%s failed: %s", handler.name, error)
             self._fail(job, error.code, str(error), retryable=error.retryable)
         except asyncio.CancelledError:
-            self._fail(job, "cancelled", "It was cancelled.")
+            if self._stopping:
+                self._refuse(job, LEAVING, "The worker is stopping.")
+            else:
+                self._fail(job, "cancelled", "It was cancelled.", is_reported=False)
             raise
         except Exception:
             log.exception("%s raised", handler.name)
             self._fail(job, "bug", f"{handler.name} went wrong; the worker's log says how.")
         finally:
-            self._done(job)
+            self._close(job)
+            self._working.discard(job)
             job.desk.working -= 1
-            if job.desk.inbox and job.desk.working < handler.limits.at_once:
-                self._start(job.desk.inbox.take())
+            self._go_on(job.desk)
+
+    async def _handle(self, handler: Handler, job: Job) -> None:
+        message = job.received.message
+        if handler.yields:
+            async with aclosing(cast("AsyncGenerator[Message]", handler.call(message))) as saying:
+                async for part in saying:
+                    self._say(job, part)
+        else:
+            if handler.threaded:
+                said = cast("Message | None", await in_thread(handler.call, message))
+            else:
+                said = await cast("Awaitable[Message | None]", handler.call(message))
+            if said is not None:
+                self._say(job, said)
+        if job.reply_to is not None and not job.is_answered:
+            self._fail(job, "no_answer", f"{handler.name} had no answer.", is_reported=False)
 
     def _say(self, job: Job, message: Message) -> None:
         """Send what a handler said: an answer to who asked, and what belongs to a turn to all who follow it too."""
-        answers = job.desk.handler.hears.contract.answers if job.desk.handler.answers else ()
+        answers = job.desk.answers
         if job.reply_to is None or type(message) not in answers:
             self._bus.publish(message)
             return
-        self._answer(job, message)
-        contract = message.contract
-        if job.context.turn is not None and contract.body is None and isinstance(message, Event | Stream):
+        self._answer(job, message, is_last=type(message) is answers[-1])
+        if job.context.turn is not None and message.contract.body is None and isinstance(message, Event | Stream):
             self._bus.publish(message)
 
-    def _answer(self, job: Job, message: Message) -> None:
+    # -- answers
+
+    def _answer(self, job: Job, message: Message, *, is_last: bool) -> None:
         assert job.reply_to is not None
         packet = self._bus.reply(
             message,
@@ -232,27 +284,29 @@ class Dispatcher:
             correlation=job.received.correlation,
             context=job.context,
         )
-        if len(packet.payload) <= ANSWER_BYTES:
+        job.is_answered = is_last
+        if job.received.envelope.id:
             job.answers.append(packet)
 
-    def _fail(self, job: Job, code: str, why: str, *, retryable: bool = False) -> None:
+    def _fail(self, job: Job, code: str, why: str, *, retryable: bool = False, is_reported: bool = True) -> None:
+        """Say why it was not done: to who asked, and to all when nobody else will do it."""
         self._bus.count("failed")
         failed = Failed(code=code, message=why, retryable=retryable, about=job.desk.handler.hears.contract.name)
-        if job.reply_to is not None:
-            self._answer(job, failed)
-        if not retryable:
+        if job.reply_to is not None and not job.is_answered:
+            self._answer(job, failed, is_last=True)
+        if is_reported and not retryable:
             self._bus.publish(failed)
 
     def _refuse(self, job: Job, code: str, why: str) -> None:
-        """Send a request back at once, so that it moves to another worker."""
+        """Send a request back at once, so that it moves to another worker; it may come again."""
         self._bus.count("refused")
         self._fail(job, code, why, retryable=True)
-        self._open.pop(job.received.envelope.id, None)
-        if job.acceptance is not None:
-            job.acceptance.cancel()
+        job.answers.clear()
+        self._close(job)
 
     def _accept(self, job: Job) -> None:
-        if job.reply_to is not None and job.received.directed:
+        """Tell a member of the fleet that its request is worked on; a tool has no source, and expects one reply."""
+        if job.reply_to is not None and job.received.envelope.source:
             self._bus.reply(
                 Accepted(),
                 job.reply_to,
@@ -261,11 +315,21 @@ class Dispatcher:
                 context=job.context,
             )
 
-    def _done(self, job: Job) -> None:
-        if job.acceptance is not None:
-            job.acceptance.cancel()
-        identifier = job.received.envelope.id
-        if self._open.pop(identifier, None) is not None and job.answers:
-            self._answered[identifier] = job.answers
-            if len(self._answered) > ANSWERS:
-                self._answered.popitem(last=False)
+    def _accept_waiting(self) -> None:
+        """Acknowledge what is not answered yet; what came later is looked at when its time has come."""
+        self._accepting = None
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while self._to_accept:
+            job = self._to_accept[0]
+            if not job.is_over and job.born + ACCEPT_AFTER > now:
+                self._accepting = loop.call_at(job.born + ACCEPT_AFTER, self._accept_waiting)
+                return
+            self._to_accept.popleft()
+            if not job.is_over:
+                self._accept(job)
+
+    def _close(self, job: Job) -> None:
+        job.is_over = True
+        if self._open.pop(job.received.envelope.id, None) is not None:
+            self._answers.keep(job.received.envelope.id, job.answers)

@@ -2,6 +2,7 @@
 
 MynahError             expected: answered with `Failed`, the worker goes on
 ├── BadMessage         what arrived does not fit its contract
+├── TooLarge           the broker does not take messages of that size
 ├── EngineFailed       a model, a device or a remote service let us down
 └── RequestFailed      a request was not answered as hoped; carries the code of the failure
     ├── NoWorker       nobody who could answer is up
@@ -28,6 +29,12 @@ class BadMessage(MynahError):
     """What arrived does not fit its contract."""
 
     code = "bad_message"
+
+
+class TooLarge(MynahError):
+    """The broker does not take messages of that size."""
+
+    code = "too_large"
 
 
 class EngineFailed(MynahError):

@@ -3,22 +3,29 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
 from mynah_bus.context import current, new_id
-from mynah_bus.errors import MynahError, NoWorker, RequestFailed, RequestTimeout
+from mynah_bus.errors import MynahError, NoWorker, RequestFailed, RequestTimeout, TooLarge
 from mynah_bus.fleet import Fleet, Member
+from mynah_bus.link import NO_SUBSCRIBER, REFUSED, SUCCESS
 from mynah_bus.wire import Received
-from mynah_contracts import Accepted, Command, Failed, Message
+from mynah_contracts import Accepted, Command, Failed, Health, Message
 
 ACCEPT_WITHIN: Final = 0.250
 """Seconds within which a worker says `Accepted`, or has answered."""
+NOBODY_AFTER: Final = 1.0
+"""The same for a worker that nobody knows of; then there is none."""
 PARTS: Final = 1_000
-NO_SUBSCRIBER: Final = 0x10
-LISTEN_AGAIN: Final = 0.050
+ANYONE: Final = ""
+LEAVING: Final = "shutting_down"
+"""Code of a worker that refuses because it is about to go."""
 
-Send = Callable[["Exchange", str | None], asyncio.Future[int] | None]
+Send = Callable[["Exchange", str | None, Callable[[int], None]], bool]
+"""Sends a request to one instance, or to whoever shares its topic; later told the broker's reason code. False: not
+connected."""
 
 
 class Exchange:
@@ -42,25 +49,28 @@ class Exchange:
         self.command = command
         self.id = new_id()
         self.context = current()
-        self.expires = max(1, math.ceil(timeout))
+        self._contract = command.contract
         self._timeout = timeout
         self._fleet = fleet
         self._send = send
         self._pending = pending
         self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.time() + timeout
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_last = False
+        """Whether the timer is the deadline."""
         self.answer: asyncio.Future[Message] = self._loop.create_future()
         self._parts: asyncio.Queue[Message | None] | None = asyncio.Queue(PARTS) if streaming else None
         self._started = False
+        self._accepted = False
         self._member: Member | None = None
         self._tried: set[str] = set()
-        self._deadline: asyncio.TimerHandle | None = None
-        self._patience: asyncio.TimerHandle | None = None
+        self._attempt = 0
         self._refusal: Failed | None = None
 
     def __enter__(self) -> Self:
         """Register, then send."""
         self._pending[self.id] = self
-        self._deadline = self._loop.call_later(self._timeout, self._too_late)
         self._next()
         return self
 
@@ -69,14 +79,18 @@ class Exchange:
     ) -> None:
         """Leave nothing behind."""
         del self._pending[self.id]
-        self._leave_member()
-        for timer in (self._deadline, self._patience):
-            if timer is not None:
-                timer.cancel()
+        self._leave()
+        if self._timer is not None:
+            self._timer.cancel()
         if not self.answer.done():
             self.answer.cancel()
         elif not self.answer.cancelled():
             self.answer.exception()  # seen: a stream may end before it is looked at
+
+    @property
+    def expires(self) -> int:
+        """Seconds, from now, for which somebody waits for the answer."""
+        return max(1, math.ceil(self._deadline - self._loop.time()))
 
     async def parts(self) -> AsyncIterator[Message]:
         """The parts as they come, the reply last."""
@@ -92,23 +106,32 @@ class Exchange:
         message = received.message
         if self.answer.done():
             return
-        if isinstance(message, Accepted):
-            self._accepted()
+        if type(message) is self._contract.reply:
+            self.answer.set_result(message)
+            self._end_parts()
+        elif isinstance(message, Accepted):
+            self._accept()
         elif isinstance(message, Failed):
-            if message.retryable and not self._started:
-                self._refusal = message
-                self._next()
-            else:
-                self.fail(RequestFailed(message.message, code=message.code, retryable=message.retryable))
-        elif self._parts is not None and type(message) is self.command.contract.parts:
-            self._accepted()
+            self._failed(message, received.envelope.source)
+        elif self._parts is not None and type(message) is self._contract.parts:
+            if not self._accepted:
+                self._accept()
             self._started = True
             if self._parts.full():
                 self._parts.get_nowait()
             self._parts.put_nowait(message)
-        elif type(message) is self.command.contract.reply:
-            self.answer.set_result(message)
-            self._end_parts()
+
+    def _failed(self, failed: Failed, source: str) -> None:
+        """Move on when another may do better; not when it has moved already."""
+        member = self._member
+        if not failed.retryable or self._started:
+            self.fail(RequestFailed(failed.message, code=failed.code, retryable=failed.retryable))
+        elif member is None or not source or source.endswith(f"/{member.health.instance}"):
+            if failed.code == LEAVING and member is not None:
+                self._fleet.doubt((member,))
+            else:
+                self._refusal = failed
+            self._next()
 
     def fail(self, error: MynahError) -> None:
         """End with an error, unless it has ended."""
@@ -117,52 +140,56 @@ class Exchange:
             self._end_parts()
 
     def reconnected(self) -> None:
-        """The connection is back: what was sent before may be lost, so it is sent again; parts cannot be."""
-        if self.answer.done():
-            return
+        """The connection is back: what was sent may be lost, so it is sent again, to the same worker if it is up."""
         if self._started:
             self.fail(RequestFailed("The connection was lost in the middle of the answer.", code="connection_lost"))
-            return
-        self._tried.clear()
-        self._next()
+        elif not self.answer.done():
+            self._tried.clear()
+            self._next(self._member)
 
     def _went_down(self) -> None:
-        if self.answer.done():
-            return
         if self._started:
             self.fail(RequestFailed("The worker went down in the middle of its answer.", code="worker_lost"))
-        else:
+        elif not self.answer.done():
             self._next()
 
-    def _not_accepted(self) -> None:
-        if not self.answer.done():
+    def _fleet_changed(self, health: Health) -> None:
+        """Somebody who may do it has come up, while nobody was known."""
+        if health.service is self._contract.to[0] and self._fleet.ready(health.service, self._contract.name):
             self._next()
 
-    def _too_late(self) -> None:
-        refusal = self._refusal
-        if refusal is not None:
-            self.fail(RequestFailed(refusal.message, code=refusal.code, retryable=True))
+    def _awoke(self) -> None:
+        """The time is over, or nobody has accepted in time."""
+        if self.answer.done():
+            return
+        if not self._is_last:
+            self._next()
+        elif self._refusal is not None:
+            self._give_up(self._refusal)
         else:
-            name = self.command.contract.name
-            self.fail(RequestTimeout(f"{name} was not answered within {self._timeout:g} s."))
+            self.fail(RequestTimeout(f"{self._contract.name} was not answered within {self._timeout:g} s."))
 
     # -- finding a worker
 
-    def _next(self) -> None:
+    def _next(self, preferred: Member | None = None) -> None:
         """Send to the least loaded worker that was not tried; start over when all were."""
-        self._leave_member()
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-        role = self.command.contract.to[0]
-        able = self._fleet.ready(role, self.command.contract.name)
+        self._leave()
+        self._accepted = False
+        self._attempt += 1
+        role = self._contract.to[0]
+        able = self._fleet.ready(role, self._contract.name)
         fresh = [member for member in able if member.health.instance not in self._tried]
+        if not fresh and able and self._refusal is None:
+            # Nobody refused, somebody is merely slow to say so: ask again, the same id makes that harmless.
+            self._tried.clear()
+            fresh = able
         if fresh:
-            self._assign(fresh[0])
-        elif able:
-            self._all_tried(len(able))
-        elif self._fleet.coming(role):
-            self._wait_for_one()
+            self._assign(preferred if preferred in fresh else fresh[0])
+        elif self._refusal is not None:
+            self._give_up(self._refusal)
+        elif back := self._fleet.back_within(role):
+            self._fleet.on_change.add(self._fleet_changed)
+            self._wake_in(back)
         else:
             self._ask_anyone()
 
@@ -172,48 +199,59 @@ class Exchange:
         self._member = member
         member.outstanding += 1
         member.on_down.add(self._went_down)
-        self._patience = self._loop.call_later(ACCEPT_WITHIN, self._not_accepted)
-        self._send(self, instance)
-
-    def _all_tried(self, how_many: int) -> None:
-        if self._refusal is not None:
-            refusal = self._refusal
-            self.fail(RequestFailed(refusal.message, code=refusal.code, retryable=True))
-            return
-        # Nobody refused, somebody is merely slow to say so: ask again, the same id makes that harmless.
-        self._tried.clear()
-        self._patience = self._loop.call_later(ACCEPT_WITHIN * how_many, self._not_accepted)
-
-    def _wait_for_one(self) -> None:
-        self._patience = self._loop.call_later(LISTEN_AGAIN, self._not_accepted)
+        self._wake_in(ACCEPT_WITHIN)
+        self._post(instance)
 
     def _ask_anyone(self) -> None:
         """No worker is known to be up: there may still be one that tells no health."""
-        if self._refusal is not None:
-            refusal = self._refusal
-            self.fail(RequestFailed(refusal.message, code=refusal.code, retryable=True))
+        if ANYONE in self._tried:
+            self._nobody()
             return
-        word = self._send(self, None)
-        if word is not None:
-            word.add_done_callback(self._broker_said)
+        self._tried.add(ANYONE)
+        self._fleet.on_change.add(self._fleet_changed)
+        self._wake_in(NOBODY_AFTER)
+        self._post(None)
 
-    def _broker_said(self, word: asyncio.Future[int]) -> None:
-        if word.cancelled() or self.answer.done():
-            if not word.cancelled():
-                word.exception()
+    def _nobody(self) -> None:
+        self.fail(NoWorker(f"No {self._contract.to[0].value} worker is running."))
+
+    def _post(self, instance: str | None) -> None:
+        try:
+            if not self._send(self, instance, partial(self._broker_said, self._attempt)):
+                self._wake_in(self._timeout)  # `reconnected` comes before
+        except TooLarge as error:
+            self.fail(RequestFailed(str(error), code=error.code))
+
+    def _broker_said(self, attempt: int, code: int) -> None:
+        if code == SUCCESS or attempt != self._attempt or self.answer.done():
             return
-        error = word.exception()
-        if error is not None:
-            self.fail(RequestFailed(str(error), code="closed"))
-        elif word.result() == NO_SUBSCRIBER:
-            self.fail(NoWorker(f"No {self.command.contract.to[0].value} worker is running."))
+        if code == NO_SUBSCRIBER and self._member is not None:
+            self._fleet.silent(self._member)
+        elif code == NO_SUBSCRIBER:
+            self._nobody()
+        elif code >= REFUSED:
+            name = self._contract.name
+            self.fail(RequestFailed(f"The broker refuses {name} (reason 0x{code:02x}).", code="not_permitted"))
 
-    def _accepted(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+    def _accept(self) -> None:
+        """Somebody works on it: only the deadline is waited for."""
+        self._accepted = True
+        self._fleet.on_change.discard(self._fleet_changed)
+        self._wake_in(self._timeout)
 
-    def _leave_member(self) -> None:
+    def _wake_in(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        left = self._deadline - self._loop.time()
+        self._is_last = left <= seconds
+        self._timer = self._loop.call_later(min(seconds, left), self._awoke)
+
+    def _give_up(self, refusal: Failed) -> None:
+        self.fail(RequestFailed(refusal.message, code=refusal.code, retryable=True))
+
+    def _leave(self) -> None:
+        """Expect nothing more of whom it was sent to."""
+        self._fleet.on_change.discard(self._fleet_changed)
         member, self._member = self._member, None
         if member is not None:
             member.outstanding -= 1

@@ -37,11 +37,8 @@ class Handler:
     """Whether it is an async generator."""
     threaded: bool
     """Whether it is a plain function, to be run in a thread."""
-
-    @property
-    def answers(self) -> bool:
-        """Whether what it hears is a command to us, not one that we overhear."""
-        return self.hears.contract.kind is Kind.COMMAND
+    answers: bool
+    """Whether what it hears is a command to us, not one that we overhear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +100,7 @@ def handlers_of(part: object, role: Role) -> list[Handler]:
                 limits=limits,
                 yields=inspect.isasyncgenfunction(method),
                 threaded=not inspect.isasyncgenfunction(method) and not inspect.iscoroutinefunction(method),
+                answers=contract.kind is Kind.COMMAND and role in contract.to,
             )
         )
     return found

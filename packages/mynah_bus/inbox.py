@@ -1,6 +1,7 @@
-"""The bounded queue before a handler: urgent first, then first come, first served."""
+"""The bounded queue before a handler."""
 
 import heapq
+from collections import deque
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
@@ -8,11 +9,10 @@ T = TypeVar("T")
 
 
 class Inbox(Generic[T]):
-    """What waits for one handler; `put` says what has to go when it is full."""
+    """What waits for one handler: the urgent first, then first come, first served. When full it takes no more."""
 
-    def __init__(self, capacity: int, *, drop_oldest: bool) -> None:
+    def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._drop_oldest = drop_oldest
         self._heap: list[tuple[int, int, T]] = []
         self._arrivals = 0
 
@@ -20,18 +20,12 @@ class Inbox(Generic[T]):
         return len(self._heap)
 
     def put(self, item: T, priority: int) -> T | None:
-        """Let an item wait; returns the one for which there is no room: this one, or the oldest of a stream."""
-        gone = None
+        """Let an item wait; returns the one for which there is no room."""
         if len(self._heap) >= self._capacity:
-            if not self._drop_oldest or not self._heap:
-                return item
-            oldest = min(self._heap, key=lambda entry: entry[1])
-            self._heap.remove(oldest)
-            heapq.heapify(self._heap)
-            gone = oldest[2]
+            return item
         self._arrivals += 1
         heapq.heappush(self._heap, (priority, self._arrivals, item))
-        return gone
+        return None
 
     def take(self) -> T:
         """The most urgent item, of those the oldest; IndexError when none waits."""
@@ -41,3 +35,30 @@ class Inbox(Generic[T]):
         """Take all that waits."""
         while self._heap:
             yield self.take()
+
+
+class StreamInbox(Inbox[T]):
+    """What waits of a stream, in the order in which it came. When full the oldest goes."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._items: deque[T] = deque()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: T, priority: int) -> T | None:  # noqa: ARG002  # a stream has one
+        """Let an item wait; returns the one for which there is no room."""
+        if not self._capacity:
+            return item
+        self._items.append(item)
+        return self._items.popleft() if len(self._items) > self._capacity else None
+
+    def take(self) -> T:
+        """The oldest item; IndexError when none waits."""
+        return self._items.popleft()
+
+    def drain(self) -> Iterator[T]:
+        """Take all that waits."""
+        while self._items:
+            yield self._items.popleft()

@@ -2,13 +2,15 @@
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from mynah_bus.mqtt import NO_SUBSCRIBER, SUCCESS
-from mynah_bus.wire import Packet
+from mynah_bus.link import NO_SUBSCRIBER, SUCCESS, Filter, Hooks
+from mynah_bus.packet import Packet
 from mynah_contracts import Role
+
+OUTBOX: Final = 1_000
 
 
 def matches(topic_filter: str, topic: str) -> bool:
@@ -29,6 +31,7 @@ class _Subscription:
     link: "MemoryLink"
     topic_filter: str
     group: str | None
+    keeps_retain: bool
 
 
 @dataclass(slots=True)
@@ -37,14 +40,18 @@ class InMemoryBroker:
 
     published: list[Packet] = field(default_factory=list)
     """Every packet that was published, for tests to look at."""
+    links: list["MemoryLink"] = field(default_factory=list)
+    """Every connection that was made, for tests to cut."""
     _subscriptions: list[_Subscription] = field(default_factory=list)
     _retained: dict[str, Packet] = field(default_factory=dict)
     _turns: dict[str, "itertools.count[int]"] = field(default_factory=dict)
     _watchers: list[Callable[[Packet], None]] = field(default_factory=list)
 
-    def link(self, role: Role, instance: str, will: Callable[[], Packet] | None = None) -> "MemoryLink":
+    def link(self, role: Role, instance: str) -> "MemoryLink":
         """A new connection; fits `Bus(link=…)`."""
-        return MemoryLink(self, f"{role.value}/{instance}", will)
+        link = MemoryLink(self, f"{role.value}/{instance}")
+        self.links.append(link)
+        return link
 
     def watch(self, watcher: Callable[[Packet], None]) -> None:
         """Have every published packet shown to a function."""
@@ -60,55 +67,66 @@ class InMemoryBroker:
                 self._retained.pop(packet.topic, None)
         for watcher in self._watchers:
             watcher(packet)
-        delivered = replace(packet, retain=False)
-        links: dict[int, MemoryLink] = {}
+        chosen: dict[int, _Subscription] = {}
         groups: dict[str, list[_Subscription]] = {}
         for subscription in self._subscriptions:
             if matches(subscription.topic_filter, packet.topic):
                 if subscription.group is None:
-                    links[id(subscription.link)] = subscription.link
+                    chosen[id(subscription.link)] = subscription
                 else:
                     groups.setdefault(f"{subscription.group}/{subscription.topic_filter}", []).append(subscription)
         for name, members in groups.items():
             turn = next(self._turns.setdefault(name, itertools.count()))
-            chosen = members[turn % len(members)].link
-            links[id(chosen)] = chosen
-        for link in links.values():
-            link.deliver(delivered)
-        return SUCCESS if links else NO_SUBSCRIBER
+            member = members[turn % len(members)]
+            chosen[id(member.link)] = member
+        for subscription in chosen.values():
+            subscription.link.deliver(replace(packet, retain=packet.retain and subscription.keeps_retain))
+        return SUCCESS if chosen else NO_SUBSCRIBER
 
-    def subscribe(self, link: "MemoryLink", topic_filter: str) -> None:
+    def subscribe(self, link: "MemoryLink", wanted: Filter) -> None:
         """Subscribe a link; what is retained comes at once, but not to shared subscriptions."""
-        group = None
+        topic_filter, group = wanted.topic, None
         if topic_filter.startswith("$share/"):
             _, group, topic_filter = topic_filter.split("/", 2)
-        self._subscriptions.append(_Subscription(link, topic_filter, group))
-        if group is None:
+        self.unsubscribe(link, wanted.topic)
+        self._subscriptions.append(_Subscription(link, topic_filter, group, wanted.live_only))
+        if group is None and not wanted.live_only:
             for topic, packet in self._retained.items():
                 if matches(topic_filter, topic):
-                    link.deliver(packet)
+                    link.deliver(replace(packet))
+
+    def unsubscribe(self, link: "MemoryLink", topic: str) -> None:
+        """End one of a link's subscriptions."""
+        group = None
+        if topic.startswith("$share/"):
+            _, group, topic = topic.split("/", 2)
+        self._subscriptions = [
+            each
+            for each in self._subscriptions
+            if each.link is not link or each.topic_filter != topic or each.group != group
+        ]
 
     def leave(self, link: "MemoryLink") -> None:
         """Forget a link's subscriptions."""
         self._subscriptions = [each for each in self._subscriptions if each.link is not link]
 
 
-OUTBOX: Final = 1_000
-
-
 class MemoryLink:
-    """A connection to the in-memory broker."""
+    """A connection to the in-memory broker; `cut` loses it."""
 
-    def __init__(self, broker: InMemoryBroker, name: str, will: Callable[[], Packet] | None) -> None:
+    def __init__(self, broker: InMemoryBroker, name: str) -> None:
         self._broker = broker
-        self._will = will
         self.name = name
-        self.on_packet: Callable[[Packet], None] = lambda _: None
         self.connections = 0
         self.dropped = 0
+        self.subscribed = 0
+        """How often it was asked to subscribe."""
+        self.on_packet: Callable[[Packet], None] = lambda _: None
         self._ready = False
+        self._open = True
         self._lost = asyncio.Event()
-        self._closed = False
+        self._back = asyncio.Event()
+        self._back.set()
         self._last_will: Packet | None = None
         self._outbox: list[Packet] = []
 
@@ -117,35 +135,37 @@ class MemoryLink:
         """Whether packets go out at once."""
         return self._ready
 
-    async def run(self, on_connect: Callable[[], Awaitable[None]], on_lost: Callable[[], None]) -> None:
+    async def run(self, hooks: Hooks) -> None:
         """Connect, and again after each `cut`."""
-        while not self._closed:
-            self._lost.clear()
-            self._last_will = self._will() if self._will else None
-            self.connections += 1
-            await on_connect()
-            self._ready = True
-            for packet in self._outbox:
-                self._broker.publish(packet)
-            self._outbox.clear()
-            await self._lost.wait()
-            self._ready = False
-            on_lost()
+        try:
+            while True:
+                await self._back.wait()
+                self._lost.clear()
+                self._last_will = hooks.will() if hooks.will else None
+                self.connections += 1
+                self._open = True
+                await hooks.on_connect()
+                self._ready = True
+                waiting, self._outbox = self._outbox, []
+                for packet in waiting:
+                    self._broker.publish(packet)
+                await self._lost.wait()
+                hooks.on_lost()
+        finally:
+            self._hang_up()
 
-    def cut(self, *, silently: bool = False) -> None:
+    def cut(self, *, silently: bool = False, stays_away: bool = False) -> None:
         """Lose the connection; the broker publishes the last will, unless silently."""
-        self._broker.leave(self)
-        self._ready = False
+        if stays_away:
+            self._back.clear()
+        self._hang_up()
         if self._last_will is not None and not silently:
             self._broker.publish(self._last_will)
         self._lost.set()
 
-    async def close(self) -> None:
-        """Hang up; no last will."""
-        self._closed = True
-        self._ready = False
-        self._broker.leave(self)
-        self._lost.set()
+    def restore(self) -> None:
+        """Let it connect again after `cut(stays_away=True)`."""
+        self._back.set()
 
     async def drained(self, within: float) -> None:
         """Nothing waits."""
@@ -159,9 +179,14 @@ class MemoryLink:
         else:
             self.dropped += 1
 
-    def publish_now(self, packet: Packet) -> None:
-        """Send while connecting."""
-        self._broker.publish(packet)
+    def attempt(self, packet: Packet, answered: Callable[[int], None] | None = None) -> bool:
+        """Send now or not at all; the broker's word comes in the next turn of the loop."""
+        if not self._open:
+            return False
+        code = self._broker.publish(packet)
+        if answered is not None and packet.qos:
+            asyncio.get_running_loop().call_soon(answered, code)
+        return True
 
     def publish_acknowledged(self, packet: Packet) -> asyncio.Future[int]:
         """Send; the result is there at once."""
@@ -169,15 +194,25 @@ class MemoryLink:
         word.set_result(self._broker.publish(packet))
         return word
 
-    async def subscribe(self, filters: Sequence[tuple[str, int]]) -> None:
+    async def subscribe(self, filters: Sequence[Filter]) -> None:
         """Subscribe."""
-        for topic_filter, _ in filters:
-            self._broker.subscribe(self, topic_filter)
+        self.subscribed += 1
+        for each in filters:
+            self._broker.subscribe(self, each)
+
+    async def unsubscribe(self, topics: Sequence[str]) -> None:
+        """End subscriptions."""
+        for topic in topics:
+            self._broker.unsubscribe(self, topic)
 
     def deliver(self, packet: Packet) -> None:
         """Hand a packet over in the next turn of the loop."""
         asyncio.get_running_loop().call_soon(self._hand_over, packet)
 
     def _hand_over(self, packet: Packet) -> None:
-        if not self._closed:
+        if self._open:
             self.on_packet(packet)
+
+    def _hang_up(self) -> None:
+        self._open = self._ready = False
+        self._broker.leave(self)

@@ -1,49 +1,48 @@
-"""The link to an MQTT 5 broker; the only module that knows the client library.
+"""One connection to an MQTT 5 broker; the only module that knows the client library.
 
-gmqtt is driven one client per connection: reconnecting, resending and the bounded outbox are ours, because its own
-replay order and endless retries are not what the bus promises.
+gmqtt connects, subscribes and says goodbye. PUBLISH and PUBACK, the packets that are many, are read as they arrive and
+leave together, once in a turn of the event loop: a write of its own for each costs more than all else.
 """
 
 import asyncio
-import contextlib
 import logging
-import random
 import ssl
-import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
 from urllib.parse import unquote, urlsplit
 
 import gmqtt
+from gmqtt.mqtt.connection import MQTTConnection
 from gmqtt.mqtt.constants import MQTTCommands
 from gmqtt.mqtt.handler import MQTTConnectError
+from gmqtt.mqtt.package import Package
+from gmqtt.mqtt.protocol import BaseMQTTProtocol, MQTTProtocol
 
-from mynah_bus.errors import BusClosed
-from mynah_bus.wire import Packet
+from mynah_bus.link import REFUSED, SUCCESS, Filter
+from mynah_bus.packet import Packet, identifier, unpack
 
 log = logging.getLogger(__name__)
 
 KEEPALIVE: Final = 5
-OUTBOX: Final = 1_000
+SILENCE: Final = 1.5 * KEEPALIVE
+"""Seconds without a word after which the other end is gone, as the broker holds it with us."""
+ASKS_AFTER: Final = KEEPALIVE / 2
+PULSE: Final = 0.25
+"""Seconds between two looks at the clock and the connection."""
+CONNECTS_WITHIN: Final = 5.0
+SUBSCRIBES_WITHIN: Final = 10.0
+LEAVES_WITHIN: Final = 1.0
 RECEIVE_MAXIMUM: Final = 1_000
-SUCCESS: Final = 0
-NO_SUBSCRIBER: Final = 0x10
-FATAL: Final = frozenset({0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C})
-"""Connection refusals that trying again does not mend, such as a wrong password."""
-REFUSAL_WITHIN: Final = 0.1
-"""Seconds for the reason of a refusal to be read after the broker hung up."""
-HIGH_WATER: Final = 1 << 20
-"""Bytes not yet taken by the socket above which streams are dropped."""
+WINDOW: Final = 10_000
+FIRST_NUMBER: Final = 0x1000
+LAST_NUMBER: Final = 0xFFFF
+"""Packet identifiers of what is published; those below are gmqtt's."""
+LARGEST_PACKET: Final = 16 << 20
+PUBLISH: Final = 0x30
+PUBACK: Final = 0x40
 
-PACKET_OVERHEAD: Final = 1_024
-"""Bytes that a packet may have beside its payload, its topic and its user properties."""
-
-# Its warnings, and its errors without a traceback, repeat what this module reports.
-logging.getLogger("gmqtt").setLevel(logging.ERROR)
-logging.getLogger("gmqtt.mqtt.handler").addFilter(lambda record: record.exc_info is not None)
-logging.getLogger("gmqtt.mqtt.handler").addFilter(lambda record: "CONNACK" not in str(record.msg))  # so do these errors
+logging.getLogger("gmqtt").setLevel(logging.CRITICAL)  # what it says, this module and its users report
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +58,18 @@ class Address:
     @classmethod
     def parse(cls, url: str) -> "Address":
         """From `mqtt://user:password@host:1883` or `mqtts://…`; ValueError says what is wrong."""
-        parts = urlsplit(url)
+        wrong = ValueError("This is no broker's address; write mqtt://host:1883, or mqtts://host:8883 for TLS.")
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise wrong from None  # the cause would tell a password
         if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname:
-            raise ValueError(f"{url!r} is no broker address; write mqtt://host:1883 or mqtts://host:8883")
+            raise wrong
         tls = parts.scheme == "mqtts"
         return cls(
             host=parts.hostname,
-            port=parts.port or (8883 if tls else 1883),
+            port=port or (8883 if tls else 1883),
             tls=tls,
             username=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
@@ -76,34 +80,15 @@ class ConnectionRefused(ConnectionError):
     """The broker does not let us in."""
 
     def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
+        super().__init__(f"The broker does not let us in: {reason.removeprefix('Connection Refused: ')}.")
         self.code = code
 
 
-class _Client(gmqtt.Client):  # type: ignore[misc]  # gmqtt has no types
-    """A client that is not connected a second time."""
+class Connection:
+    """A connection as a block: ConnectionRefused, OSError or TimeoutError say why it cannot be entered.
 
-    async def reconnect(self, delay: bool = False) -> None:  # noqa: FBT001, FBT002  # its caller's
-        """Stay away: six seconds later gmqtt would take the connection that the link has made since."""
-
-
-@dataclass(slots=True)
-class _Unacknowledged:
-    packet: Packet
-    ack: asyncio.Future[int] | None = None
-    since: float = field(default_factory=time.monotonic)
-
-    @property
-    def stale(self) -> bool:
-        """Whether it waited longer than it is worth anything."""
-        expires = self.packet.expires
-        return expires is not None and time.monotonic() - self.since > expires
-
-
-class MqttLink:
-    """A connection that is there again after it was lost.
-
-    `run` lives as long as the link; `on_connect` subscribes and says hello each time, before anything waiting is sent.
+    `arrived` is called with each message, `acknowledged` with the number and the broker's reason code of each that was
+    sent at QoS 1.
     """
 
     def __init__(
@@ -111,321 +96,344 @@ class MqttLink:
         address: Address,
         *,
         client_id: str,
-        will: Callable[[], Packet] | None = None,
-        tls: ssl.SSLContext | None = None,
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        will: Packet | None,
+        tls: ssl.SSLContext | None,
+        arrived: Callable[[Packet], None],
+        acknowledged: Callable[[int, int], None],
     ) -> None:
         self._address = address
-        self._client_id = client_id
-        self._will = will
-        self._tls = tls if tls is not None or not address.tls else ssl.create_default_context()
-        self._pause = pause
-        self._client: gmqtt.Client | None = None
-        self._in_flight: dict[int, _Unacknowledged] = {}
-        self._outbox: deque[_Unacknowledged] = deque()
-        self._subscribing: dict[int, asyncio.Future[tuple[int, ...]]] = {}
-        self._last_mid = 0
-        self._largest: int | None = None
-        self._ready = False
-        self._closed = False
-        self.on_packet: Callable[[Packet], None] = lambda _: None
-        self.connections = 0
-        self.dropped = 0
+        self._tls = tls
+        self._arrived = arrived
+        self._acknowledged = acknowledged
+        self._subscribing: dict[int, asyncio.Future[Sequence[int]]] = {}
+        self._loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[None] = self._loop.create_future()
+        """Done when the connection is gone."""
+        self.window = 0
+        """How many messages at QoS 1 may be under way at once."""
+        self.largest = 0
+        """Bytes of the largest packet that the broker takes."""
+        self._client = _Client(client_id, self, _gmqtt_will(will) if will else None)
+        self._client.on_subscribe = self._granted
+        self._client.on_unsubscribe = self._granted
+        self._client._package_handler._handler_cache[MQTTCommands.DISCONNECT] = self._dismissed  # noqa: SLF001
+        if address.username:
+            self._client.set_auth_credentials(address.username, address.password)
+        self._protocol: _Protocol | None = None
+        self._pulse: asyncio.TimerHandle | None = None
+        self._heard_at = self._said_at = self._asked_at = self._turned_at = self._loop.time()
+        self._stood = 0.0
+        self._stood_until = 0.0
 
-    @property
-    def connected(self) -> bool:
-        """Whether packets go out at once."""
-        return self._ready
-
-    async def run(self, on_connect: Callable[[], Awaitable[None]], on_lost: Callable[[], None]) -> None:
-        """Connect, and again after every loss, with capped jittered backoff; ConnectionRefused ends it."""
-        attempt = 0
-        while not self._closed:
-            lost = asyncio.Event()
-            try:
-                await self._connect(lost)
-                await self._live(on_connect, lost)
-                attempt = 0
-            except ConnectionRefused as refused:
-                if refused.code in FATAL:
-                    raise
-                log.warning("The broker at %s:%s refuses: %s", self._address.host, self._address.port, refused)
-            except (OSError, TimeoutError) as error:
-                if attempt == 0:
-                    log.warning("The broker at %s:%s is away: %s", self._address.host, self._address.port, error)
-            was_ready, self._ready = self._ready, False
-            await self._hang_up()
-            if was_ready:
-                on_lost()
-            if not self._closed:
-                attempt += 1
-                await self._pause(min(5.0, 0.1 * 2 ** min(attempt, 6)) * random.uniform(0.5, 1.0))  # noqa: S311
-
-    async def _live(self, on_connect: Callable[[], Awaitable[None]], lost: asyncio.Event) -> None:
-        """Greet, send what waited, and last until the connection is lost."""
-        greeting = asyncio.ensure_future(on_connect())
-        losing = asyncio.ensure_future(lost.wait())
+    async def __aenter__(self) -> Self:
         try:
-            await asyncio.wait({greeting, losing}, return_when=asyncio.FIRST_COMPLETED)
-            if greeting.done():
-                greeting.result()
-                self._ready = True
-                self._flush()
-                await losing
-        finally:
-            for task in (greeting, losing):
-                task.cancel()
-            await asyncio.gather(greeting, losing, return_exceptions=True)
-
-    async def close(self) -> None:
-        """Send what waits, say goodbye and stop; what still waited for an acknowledgement fails."""
-        self._closed = True
-        self._ready = False
-        client, self._client = self._client, None
-        if client is not None:
-            with contextlib.suppress(OSError, TimeoutError):
-                async with asyncio.timeout(1):
-                    await client.disconnect()
-        for waiting in (*self._in_flight.values(), *self._outbox):
-            if waiting.ack is not None and not waiting.ack.done():
-                waiting.ack.set_exception(BusClosed("The link was closed."))
-        self._in_flight.clear()
-        self._outbox.clear()
-
-    async def drained(self, within: float) -> None:
-        """Return when every QoS 1 packet is acknowledged, at the latest after that many seconds."""
-        acks = [self._acknowledgement(waiting) for waiting in (*self._in_flight.values(), *self._outbox)]
-        if acks:
-            await asyncio.wait(acks, timeout=within)
-
-    def publish(self, packet: Packet) -> None:
-        """Send, or keep for the next connection: QoS 0 is dropped while away, of QoS 1 the oldest above the bound."""
-        if self._ready:
-            self._send(_Unacknowledged(packet))
-        elif packet.qos:
-            self._keep(_Unacknowledged(packet))
-        else:
-            self.dropped += 1
-
-    def publish_now(self, packet: Packet) -> None:
-        """Send in `on_connect`, ahead of what waits."""
-        self._send(_Unacknowledged(packet))
-
-    def publish_acknowledged(self, packet: Packet) -> asyncio.Future[int]:
-        """Send at QoS 1; the result is the broker's reason code: 0x10 when nobody listens."""
-        waiting = _Unacknowledged(packet, asyncio.get_running_loop().create_future())
-        if self._ready:
-            self._send(waiting)
-        else:
-            self._keep(waiting)
-        return self._acknowledgement(waiting)
-
-    async def subscribe(self, filters: Sequence[tuple[str, int]]) -> None:
-        """Subscribe and wait for the broker's word; PermissionError names what it refuses."""
-        if self._client is None:
-            raise ConnectionResetError("not connected")
-        subscriptions = [gmqtt.Subscription(topic, qos=qos) for topic, qos in filters]
-        mid = self._client.subscribe(subscriptions)
-        granted = self._subscribing[mid] = asyncio.get_running_loop().create_future()
-        try:
-            async with asyncio.timeout(10):
-                codes = await granted
-        finally:
-            self._subscribing.pop(mid, None)
-        refused = [topic for (topic, _), code in zip(filters, codes, strict=False) if code >= 0x80]  # noqa: PLR2004
-        if refused:
-            raise PermissionError(f"The broker refuses {', '.join(refused)}")
-
-    # gmqtt's storage interface: it tells us which QoS 1 packets wait for their acknowledgement.
-
-    def push_message(self, mid: int, _packet: bytes) -> None:
-        """A QoS 1 packet was written."""
-        self._last_mid = mid
-
-    def remove_message_by_mid(self, mid: int) -> None:
-        """A QoS 1 packet was acknowledged; `_acknowledged` has seen to it."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Nothing is left to gmqtt's own replay."""
-        return True
-
-    async def wait_empty(self) -> None:
-        """Nothing to wait for."""
-
-    def clear(self) -> None:
-        """Nothing to clear."""
-
-    def get_all(self) -> list[tuple[int, bytes]]:
-        """Nothing to replay."""
-        return []
-
-    async def _connect(self, lost: asyncio.Event) -> None:
-        will = self._will() if self._will else None
-        client = _Client(
-            self._client_id,
-            clean_session=True,
-            will_message=_gmqtt_message(will) if will else None,
-            persistent_storage=self,
-            receive_maximum=RECEIVE_MAXIMUM,
-        )
-        # gmqtt drops a PUBACK's reason code, which says that nobody listens or that we may not.
-        client._package_handler._handler_cache[MQTTCommands.PUBACK] = self._acknowledged  # noqa: SLF001
-        client.on_message = self._arrived
-        client.on_subscribe = self._subscribed
-        client.on_disconnect = lambda *_: lost.set()
-        if self._address.username:
-            client.set_auth_credentials(self._address.username, self._address.password)
-        self._client = client
-        try:
-            async with asyncio.timeout(10):
-                await _unless_lost(
-                    client.connect(self._address.host, self._address.port, ssl=self._tls or False, keepalive=KEEPALIVE),
-                    lost,
-                )
+            async with asyncio.timeout(CONNECTS_WITHIN):
+                await self._client.connect(self._address.host, self._address.port, self._tls or False, KEEPALIVE)
         except MQTTConnectError as error:
+            await self._leave()
             raise ConnectionRefused(error._code, str(error.message)) from error  # noqa: SLF001
-        self._largest = _first(client._package_handler._connack_properties, "maximum_packet_size")  # noqa: SLF001
-        self.connections += 1
+        except BaseException:
+            await self._leave()
+            raise
+        if self.lost.done():
+            raise ConnectionResetError("it hung up while we connected")
+        self._learn_limits()
+        self._heard_at = self._turned_at = self._loop.time()
+        self._pulse = self._loop.call_later(PULSE, self._beat)
+        return self
 
-    async def _hang_up(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            with contextlib.suppress(OSError, TimeoutError, AttributeError):
-                async with asyncio.timeout(1):
-                    await client.disconnect()
-        for granted in self._subscribing.values():
-            if not granted.done():
-                granted.set_exception(ConnectionResetError("the connection was lost"))
-        self._subscribing.clear()
-        self._outbox.extendleft(reversed(self._in_flight.values()))
-        self._in_flight.clear()
+    async def __aexit__(self, *error: object) -> None:
+        """Say goodbye, with what was said before it; cut the line when that takes long."""
+        await self._leave()
 
-    def _keep(self, waiting: _Unacknowledged) -> None:
-        if len(self._outbox) >= OUTBOX:
-            self._give_up(self._outbox.popleft(), "Too much waits for the broker; the oldest was dropped.")
-        self._outbox.append(waiting)
+    @property
+    def backlog(self) -> int:
+        """Bytes that the network has not taken yet."""
+        return self._protocol.backlog if self._protocol else 0
 
-    def _flush(self) -> None:
-        while self._outbox and self._ready:
-            waiting = self._outbox.popleft()
-            if waiting.stale:
-                self._give_up(waiting, "It waited for the broker longer than it is worth anything.")
-            elif not self._send(waiting):
-                break
+    def send(self, data: bytes) -> None:
+        """Send the bytes of a packet with this turn of the loop."""
+        if self._protocol is not None:
+            self._protocol.write_data(data)
 
-    def _give_up(self, waiting: _Unacknowledged, why: str) -> None:
-        self.dropped += 1
-        if waiting.ack is not None and not waiting.ack.done():
-            waiting.ack.set_exception(BusClosed(why))
-
-    def _send(self, waiting: _Unacknowledged) -> bool:
-        """Write a packet; False when the broker's window is full and it has to wait."""
-        client = self._client
-        if client is None:
-            if waiting.packet.qos:
-                self._keep(waiting)
-            return False
-        packet = waiting.packet
-        if not packet.qos and self._backlog(client) > HIGH_WATER:
-            self.dropped += 1
-            return True
-        if self._largest is not None and _size(packet) > self._largest:
-            # The broker would hang up, now and after each reconnect.
-            log.warning("A message on %s is larger than the broker takes; it was not sent.", packet.topic)
-            self._give_up(waiting, f"It is larger than the {self._largest} bytes that the broker takes.")
-            return True
-        try:
-            client.publish(_gmqtt_message(packet))
-        except OverflowError:
-            self._outbox.appendleft(waiting)
-            return False
-        if packet.qos:
-            self._in_flight[self._last_mid] = waiting
-        return True
-
-    @staticmethod
-    def _backlog(client: gmqtt.Client) -> int:
-        return int(client._connection._transport.get_write_buffer_size())  # noqa: SLF001  # gmqtt has no word for it
-
-    def _acknowledged(self, _command: int, packet: bytes) -> None:
-        mid = int.from_bytes(packet[:2], "big")
-        code = packet[2] if len(packet) > 2 else SUCCESS  # noqa: PLR2004
-        client = self._client
-        if client is not None:
-            client._package_handler.id_generator.free_id(mid)  # noqa: SLF001
-        waiting = self._in_flight.pop(mid, None)
-        if waiting is not None and waiting.ack is not None and not waiting.ack.done():
-            waiting.ack.set_result(code)
-        elif waiting is not None and code >= 0x80:  # noqa: PLR2004
-            log.warning("The broker refuses a message on %s (reason 0x%02x)", waiting.packet.topic, code)
-        if self._outbox and self._ready:
-            self._flush()
-
-    @staticmethod
-    def _acknowledgement(waiting: _Unacknowledged) -> asyncio.Future[int]:
-        if waiting.ack is None:
-            waiting.ack = asyncio.get_running_loop().create_future()
-        return waiting.ack
-
-    def _subscribed(self, _client: Any, mid: int, codes: tuple[int, ...], _properties: Any) -> None:
-        granted = self._subscribing.get(mid)
-        if granted is not None and not granted.done():
-            granted.set_result(codes)
-
-    def _arrived(self, _client: Any, topic: str, payload: bytes, qos: int, properties: dict[str, Any]) -> None:
-        self.on_packet(
-            Packet(
-                topic=topic,
-                payload=payload,
-                qos=qos,
-                retain=bool(properties["retain"]),
-                expires=_first(properties, "message_expiry_interval"),
-                response_topic=_first(properties, "response_topic"),
-                correlation=_first(properties, "correlation_data"),
-                properties=tuple(properties.get("user_property", ())),
-                content_type=_first(properties, "content_type"),
+    async def subscribe(self, filters: Sequence[Filter]) -> None:
+        """Subscribe; PermissionError names what the broker refuses."""
+        subscriptions = [
+            gmqtt.Subscription(
+                each.topic,
+                qos=each.qos,
+                retain_as_published=each.live_only,
+                retain_handling_options=2 if each.live_only else 0,
             )
+            for each in filters
+        ]
+        codes = await self._word(self._client._connection.subscribe(subscriptions))  # noqa: SLF001
+        refused = [each.topic for each, code in zip(filters, codes, strict=False) if code >= REFUSED]
+        if refused:
+            raise PermissionError(f"The broker refuses a subscription to {', '.join(refused)}.")
+
+    async def unsubscribe(self, topics: Sequence[str]) -> None:
+        """End subscriptions."""
+        await self._word(self._client._connection.unsubscribe(list(topics)))  # noqa: SLF001
+
+    def _learn_limits(self) -> None:
+        """Take over what the broker said of itself, and leave gmqtt the numbers below ours."""
+        handler = self._client._package_handler  # noqa: SLF001
+        told = handler._connack_properties  # noqa: SLF001
+        self.window = min(told.get("receive_maximum", [WINDOW])[0], WINDOW)
+        self.largest = told.get("maximum_packet_size", [LARGEST_PACKET])[0]
+        handler.id_generator._max = FIRST_NUMBER  # noqa: SLF001
+
+    async def _word(self, number: int) -> Sequence[int]:
+        """The broker's answer to a packet of ours; ConnectionResetError when it is gone before."""
+        answer = self._subscribing[number] = self._loop.create_future()
+        try:
+            async with asyncio.timeout(SUBSCRIBES_WITHIN):
+                await asyncio.wait({answer, self.lost}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._subscribing.pop(number, None)
+        if not answer.done():
+            raise ConnectionResetError("the connection was lost")
+        codes: Sequence[int] = answer.result()
+        return codes
+
+    def _granted(self, _client: object, number: int, codes: Sequence[int], *_: object) -> None:
+        answer = self._subscribing.get(number)
+        if answer is not None and not answer.done():
+            answer.set_result(codes)
+
+    async def _leave(self) -> None:
+        if self._pulse is not None:
+            self._pulse.cancel()
+        protocol, self._protocol = self._protocol, None
+        if protocol is None or self.lost.done():
+            return
+        if self._client._connection is not None:  # noqa: SLF001
+            self._client._connection.send_disconnect()  # noqa: SLF001
+        protocol.flush()
+        protocol.transport.close()
+        try:
+            await asyncio.wait({self.lost}, timeout=LEAVES_WITHIN)
+        finally:
+            protocol.transport.abort()
+
+    # -- what the protocol reports
+
+    def made(self, protocol: "_Protocol") -> None:
+        """The socket is open."""
+        self._protocol = protocol
+
+    def gone(self) -> None:
+        """The socket is closed."""
+        if not self.lost.done():
+            self.lost.set_result(None)
+        self._client._connack_received.set()  # noqa: SLF001  # gmqtt's connect() would wait for it to its deadline
+
+    def said(self) -> None:
+        """Something was written."""
+        self._said_at = self._loop.time()
+
+    def heard(self) -> None:
+        """Something is there to be read."""
+        self._heard_at = now = self._loop.time()
+        self._look(now)
+
+    def published(self, first: int, body: bytes) -> None:
+        """A PUBLISH was read."""
+        try:
+            packet, number = unpack(first, body)
+        except ValueError as error:
+            log.warning("Ignored a malformed packet: %s", error)
+            packet, number = None, identifier(first, body)
+        if number:
+            self.send(b"\x40\x02" + number.to_bytes(2, "big"))
+        if packet is not None:
+            if self._stood and self._loop.time() < self._stood_until:
+                packet.waited = self._stood
+            self._arrived(packet)
+
+    def acknowledged(self, body: bytes) -> None:
+        """A PUBACK was read."""
+        number = int.from_bytes(body[:2], "big")
+        self._acknowledged(number, body[2] if len(body) > 2 else SUCCESS)  # noqa: PLR2004  # the code may be left out
+
+    def _dismissed(self, _command: int, body: bytes) -> None:
+        log.warning("The broker ends the connection (reason 0x%02x)", body[0] if body else 0)
+        self._cut()
+
+    # -- time
+
+    def _beat(self) -> None:
+        """Ask whether the other end is there when it says nothing, and hang up when it does not answer."""
+        now = self._loop.time()
+        self._pulse = self._loop.call_later(PULSE, self._beat)
+        self._look(now)
+        if now - self._heard_at > SILENCE:
+            log.warning("The broker has not answered for %.1f s", SILENCE)
+            self._cut()
+        elif now - max(self._asked_at, min(self._heard_at, self._said_at)) > ASKS_AFTER:
+            self._asked_at = now
+            self._client._connection._send_ping_request()  # noqa: SLF001
+
+    def _look(self, now: float) -> None:
+        """Notice that this process stood still: what is read now may be old, and the broker may have given us up."""
+        stood = now - self._turned_at
+        self._turned_at = now
+        if stood > 2 * PULSE:
+            self._stood, self._stood_until = stood, now + PULSE / 5
+            if stood > SILENCE:
+                log.warning("This process stood still for %.1f s; it connects again", stood)
+                self._cut()
+
+    def _cut(self) -> None:
+        if self._protocol is not None:
+            self._protocol.transport.abort()
+
+
+class _Client(gmqtt.Client):  # type: ignore[misc]  # gmqtt has no types
+    """gmqtt's client for one connection: it never connects again by itself."""
+
+    def __init__(self, client_id: str, reports: Connection, will: gmqtt.Message | None) -> None:
+        super().__init__(
+            client_id,
+            clean_session=True,
+            will_message=will,
+            receive_maximum=RECEIVE_MAXIMUM,
+            maximum_packet_size=LARGEST_PACKET,
         )
+        self._reports = reports
+
+    async def _create_connection(
+        self,
+        host: str,
+        port: int,
+        ssl: ssl.SSLContext | bool,  # noqa: FBT001  # gmqtt calls it so
+        clean_session: bool,  # noqa: FBT001
+        keepalive: int,
+    ) -> MQTTConnection:
+        loop = asyncio.get_running_loop()
+        handler = self._package_handler
+        _, protocol = await loop.create_connection(
+            lambda: _Protocol(
+                self._reports, connection_state=self._connection_state, id_generator=handler.id_generator
+            ),
+            host,
+            port,
+            ssl=ssl or None,
+        )
+        return _Quiet(protocol.transport, protocol, clean_session, keepalive, package_handler=handler)
+
+    async def reconnect(self, delay: bool = False) -> None:  # noqa: FBT001, FBT002  # gmqtt calls it so
+        """Leave that to whoever made the connection."""
 
 
-async def _unless_lost(connecting: Coroutine[Any, Any, None], lost: asyncio.Event) -> None:
-    """Connect; ConnectionResetError when the broker hangs up meanwhile, for which gmqtt would wait in vain."""
-    task, losing = asyncio.ensure_future(connecting), asyncio.ensure_future(lost.wait())
-    try:
-        await asyncio.wait({task, losing}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            await asyncio.wait({task}, timeout=REFUSAL_WITHIN)
-        if not task.done():
-            raise ConnectionResetError("it hung up")
-        await task
-    finally:
-        for each in (task, losing):
-            each.cancel()
-        await asyncio.gather(task, losing, return_exceptions=True)
+class _Quiet(MQTTConnection):  # type: ignore[misc]
+    """gmqtt's connection without its keepalive, which would wait for a line that is dead to close."""
+
+    def _keep_connection(self) -> None:
+        pass
 
 
-def _size(packet: Packet) -> int:
-    """Bytes of a packet on the wire, at most."""
-    beside = sum(len(name) + 4 * len(value) for name, value in packet.properties)
-    return len(packet.payload) + 4 * len(packet.topic) + beside + PACKET_OVERHEAD
+class _Protocol(MQTTProtocol):  # type: ignore[misc]
+    """Cuts the stream of bytes into packets, and writes once in a turn of the loop."""
+
+    def __init__(self, reports: Connection, **gmqtts: Any) -> None:
+        super().__init__(**gmqtts)
+        self._reports = reports
+        self._rest = bytearray()
+        self._wanted = 0
+        self._out: list[bytes] = []
+        self._waiting = 0
+        self.transport: asyncio.Transport
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that the network has not taken yet."""
+        return self._waiting + self.transport.get_write_buffer_size()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Begin, without gmqtt's reading loop."""
+        BaseMQTTProtocol.connection_made(self, transport)
+        self.transport = transport
+        self._reports.made(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Report it, where gmqtt would connect again."""
+        BaseMQTTProtocol.connection_lost(self, exc)
+        self._out.clear()
+        self._reports.gone()
+
+    def eof_received(self) -> None:
+        """Close: nothing comes any more."""
+
+    def data_received(self, data: bytes) -> None:
+        """Cut what has come into packets."""
+        self._reports.heard()
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._wanted:
+                return
+            data = bytes(self._rest)
+            self._rest.clear()
+            self._wanted = 0
+        at, end = 0, len(data)
+        while at + 1 < end:
+            length, start = data[at + 1], at + 2
+            if length > 0x7F:  # noqa: PLR2004  # it goes on
+                length, start = _length(data, at + 1, end)
+                if not start:
+                    break
+            stop = start + length
+            if stop > end:
+                self._wanted = stop - at
+                break
+            self._read(data[at], data[start:stop])
+            at = stop
+        if at < end:
+            self._rest += data[at:] if at else data
+
+    def _read(self, first: int, body: bytes) -> None:
+        kind = first & 0xF0
+        if kind == PUBLISH:
+            self._reports.published(first, body)
+        elif kind == PUBACK:
+            self._reports.acknowledged(body)
+        else:
+            self._connection.put_package(Package(first, body))
+
+    def write_data(self, data: bytes) -> None:
+        """Write with this turn of the loop, after what is ready to run in it."""
+        if not self._out:
+            self._loop.call_soon(self._after_this)
+        self._out.append(data)
+        self._waiting += len(data)
+
+    def _after_this(self) -> None:
+        self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._out and not self.transport.is_closing():
+            self._reports.said()
+            self.transport.writelines(self._out)
+        self._out = []
+        self._waiting = 0
 
 
-def _first(properties: dict[str, Any], name: str) -> Any:
-    values = properties.get(name)
-    return values[0] if values else None
+def _length(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """The length of a packet and where its content begins; (0, 0) when not all of the length is there."""
+    length = 0
+    for shift in (0, 7, 14, 21):
+        if at >= end:
+            return 0, 0
+        byte = data[at]
+        at += 1
+        length |= (byte & 0x7F) << shift
+        if byte < 0x80:  # noqa: PLR2004  # the last one
+            return length, at
+    raise ValueError("the broker sent a length of more than four bytes")
 
 
-def _gmqtt_message(packet: Packet) -> gmqtt.Message:
-    properties: dict[str, Any] = {}
-    if packet.expires is not None:
-        properties["message_expiry_interval"] = packet.expires
-    if packet.response_topic is not None:
-        properties["response_topic"] = packet.response_topic
-    if packet.correlation is not None:
-        properties["correlation_data"] = packet.correlation
-    if packet.properties:
-        properties["user_property"] = packet.properties
-    if packet.content_type is not None:
-        properties["content_type"] = packet.content_type
+def _gmqtt_will(packet: Packet) -> gmqtt.Message:
+    properties = {} if packet.expires is None else {"message_expiry_interval": packet.expires}
     return gmqtt.Message(packet.topic, packet.payload, qos=packet.qos, retain=packet.retain, **properties)

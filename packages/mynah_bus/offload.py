@@ -13,10 +13,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
-from functools import partial
 from typing import Any, Final, Self, TypeVar
 
 log = logging.getLogger(__name__)
@@ -47,6 +46,15 @@ class Watchdog:
         if seconds is None:
             yield
             return
+        number = self.expect_end(what, seconds)
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._over.add(number)
+
+    def expect_end(self, what: str, seconds: float) -> int:
+        """Expect the process to end within that many seconds, or what has the number that is returned."""
         number = next(self._numbers)
         with self._condition:
             heapq.heappush(self._deadlines, (time.monotonic() + seconds, number, what))
@@ -54,11 +62,7 @@ class Watchdog:
                 self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
                 self._thread.start()
             self._condition.notify()
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._over.add(number)
+        return number
 
     def _watch(self) -> None:
         with self._condition:
@@ -81,11 +85,12 @@ class Watchdog:
                 self._exit(EXIT_HUNG)
 
 
-_watchdog = Watchdog()
+watchdog = Watchdog()
+"""Of this process."""
 
 
 async def in_thread(
-    call: Callable[..., T], /, *args: Any, deadline: float | None = None, watchdog: Watchdog = _watchdog
+    call: Callable[..., T], /, *args: Any, deadline: float | None = None, watchdog: Watchdog = watchdog
 ) -> T:
     """Run native code that releases the interpreter's lock in a thread.
 
@@ -106,32 +111,31 @@ async def duck_typed(part: object, name: str, *args: Any, deadline: float | None
 class ModelThread:
     """The one thread of a model that is not thread-safe; calls run one after the other.
 
-    Leaving the block waits for the call at work, at most `grace` seconds.
+    A call whose caller has gone runs to its end, one that has not begun is dropped. Leaving the block waits for the
+    call at work, at most `grace` seconds.
     """
 
-    def __init__(self, name: str, *, grace: float = 5.0, watchdog: Watchdog = _watchdog) -> None:
+    def __init__(self, name: str, *, grace: float = 2.0, watchdog: Watchdog = watchdog) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._name = name
         self._grace = grace
         self._watchdog = watchdog
-        self._at_work: set[asyncio.Future[Any]] = set()
+        self._at_work: set[Future[Any]] = set()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        if self._at_work:
-            await asyncio.wait(self._at_work, timeout=self._grace)
         self._executor.shutdown(wait=False, cancel_futures=True)
+        if self._at_work:
+            await asyncio.wait({asyncio.wrap_future(future) for future in self._at_work}, timeout=self._grace)
 
     async def __call__(self, call: Callable[..., T], /, *args: Any, deadline: float | None = None) -> T:
         """Run a call in the model's thread; after `deadline` seconds of it the process ends with EXIT_HUNG."""
-        future = asyncio.get_running_loop().run_in_executor(
-            self._executor, copy_context().run, partial(self._guarded, call, args, deadline)
-        )
+        future = self._executor.submit(copy_context().run, self._guarded, call, args, deadline)
         self._at_work.add(future)
         future.add_done_callback(self._at_work.discard)
-        return await future
+        return await asyncio.wrap_future(future)
 
     def _guarded(self, call: Callable[..., T], args: tuple[Any, ...], deadline: float | None) -> T:
         with self._watchdog.guarding(f"{self._name}: {getattr(call, '__qualname__', call)}", deadline):

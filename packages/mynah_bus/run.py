@@ -11,19 +11,21 @@ from typing import Final
 
 from mynah_bus import logs
 from mynah_bus.errors import MynahError
-from mynah_bus.mqtt import ConnectionRefused
+from mynah_bus.offload import watchdog
 from mynah_bus.worker import Worker
 
 log = logging.getLogger(__name__)
 
 EXPECTED: Final = (MynahError, OSError, ValueError)
 """What whoever runs the worker can mend: settings, rights, files, engines."""
+STOPS_WITHIN: Final = 9.0
+"""Seconds after which a worker that stops is made to: a thread that hangs would keep the process for ever."""
 
 
 def run(build: Callable[[], Worker]) -> None:
     """Build a worker and run it until SIGTERM or SIGINT; a second signal ends it at once.
 
-    Exits with 1 and one sentence when it cannot do its work.
+    Exits with 1 and one sentence when it cannot do its work, with EXIT_HUNG when it does not stop in time.
     """
     try:
         with asyncio.Runner(loop_factory=_loop) as runner:
@@ -34,8 +36,7 @@ def run(build: Callable[[], Worker]) -> None:
             first = first.exceptions[0]
         if not isinstance(first, EXPECTED):
             raise
-        refused = "The broker does not let us in: " if isinstance(first, ConnectionRefused) else ""
-        sys.exit(f"{refused}{first}")
+        sys.exit(str(first))
 
 
 def _loop() -> asyncio.AbstractEventLoop:
@@ -50,12 +51,17 @@ async def _live(build: Callable[[], Worker]) -> None:
     settings = worker.bus.settings
     logs.set_up(settings.log_level, settings.log_format)
     loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
 
     def stop() -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in signals:
             loop.remove_signal_handler(number)
+        watchdog.expect_end("Stopping", STOPS_WITHIN)
         worker.stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in signals:
         loop.add_signal_handler(number, stop)
-    await worker.run()
+    try:
+        await worker.run()
+    finally:
+        watchdog.expect_end("Stopping", STOPS_WITHIN)

@@ -4,35 +4,24 @@ import re
 import time
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from pydantic import ValidationError
 
 from mynah_bus.context import Context, new_id
 from mynah_bus.errors import BadMessage
+from mynah_bus.packet import Packet
 from mynah_contracts import CATALOGUE, Envelope, Kind, Message
 
+MANY = 100
+"""Errors of a message above which it would take long to look at them."""
 HEADER = "mynah"
 """The user property that carries a frame's envelope."""
 
 _PARAMETER = re.compile(r"\\\{[a-z_]+\\\}")
-_ENVELOPE_FIELDS = frozenset(Envelope.model_fields)
-
-
-@dataclass(slots=True)
-class Packet:
-    """An MQTT 5 PUBLISH, as far as we use it."""
-
-    topic: str
-    payload: bytes
-    qos: int = 0
-    retain: bool = False
-    expires: int | None = None
-    response_topic: str | None = None
-    correlation: bytes | None = None
-    properties: tuple[tuple[str, str], ...] = ()
-    content_type: str | None = None
+_MARKS = frozenset(Envelope.model_fields) - {"type"}
+"""Fields by which an envelope is known; payloads have a `type` too."""
 
 
 @dataclass(slots=True)
@@ -45,8 +34,6 @@ class Received:
     correlation: bytes | None = None
     """MQTT 5 correlation data, echoed as it came."""
     retained: bool = False
-    directed: bool = False
-    """Whether it was sent to this very worker: then its sender knows of `Accepted`, which simple tools do not."""
     expires: int | None = None
     """Seconds, from now, after which its sender does not want it any more."""
 
@@ -66,18 +53,15 @@ def message_type(topic: str) -> type[Message] | None:
     return None
 
 
-def encode(  # noqa: PLR0913  # one argument for each fact of the envelope
+def encode(
     message: Message,
     *,
     topic: str,
     source: str,
     context: Context,
-    qos: int | None = None,
     identifier: str | None = None,
     correlation_id: str | None = None,
     reply_to: str | None = None,
-    correlation: bytes | None = None,
-    expires: int | None = None,
 ) -> Packet:
     """The packet that carries a message; `topic` is the whole one."""
     contract = message.contract
@@ -100,26 +84,15 @@ def encode(  # noqa: PLR0913  # one argument for each fact of the envelope
         envelope["priority"] = context.priority
     if context.traceparent is not None:
         envelope["traceparent"] = context.traceparent
+    properties: tuple[tuple[str, str], ...] = ()
     if contract.body is None:
         envelope["data"] = orjson.Fragment(message.__pydantic_serializer__.to_json(message))
         payload = orjson.dumps(envelope)
-        properties: tuple[tuple[str, str], ...] = ()
     else:
         envelope["data"] = message.header()
         payload = getattr(message, contract.body)
         properties = ((HEADER, orjson.dumps(envelope).decode()),)
-    if correlation is None and correlation_id is not None:
-        correlation = correlation_id.encode()
-    return Packet(
-        topic=topic,
-        payload=payload,
-        qos=contract.qos if qos is None else qos,
-        retain=contract.retain,
-        expires=expires or contract.expires,
-        response_topic=reply_to,
-        correlation=correlation,
-        properties=properties,
-    )
+    return Packet(topic, payload, contract.qos, contract.retain, contract.expires, properties=properties)
 
 
 def decode(packet: Packet, declared: type[Message] | None) -> Received:
@@ -127,10 +100,12 @@ def decode(packet: Packet, declared: type[Message] | None) -> Received:
 
     Raises BadMessage with one sentence that says what does not fit.
     """
-    framed = declared is not None and declared.contract.body is not None
+    header = _header(packet)
     try:
-        if framed or (declared is None and packet.properties):
-            envelope = _envelope_beside(packet)
+        if header is not None:
+            envelope = _validated(orjson.loads(header))
+        elif declared is not None and declared.contract.body is not None:
+            envelope = Envelope()
         else:
             envelope = _envelope_inside(packet.payload)
     except ValidationError as error:
@@ -158,31 +133,39 @@ def decode(packet: Packet, declared: type[Message] | None) -> Received:
 
 def peek(packet: Packet) -> Envelope:
     """The envelope of a packet whose payload did not fit, as far as it can be read."""
+    header = _header(packet)
     try:
-        return _envelope_beside(packet) if packet.properties else _envelope_inside(packet.payload)
+        return _envelope_inside(packet.payload) if header is None else _validated(orjson.loads(header))
     except (ValidationError, orjson.JSONDecodeError):
         return Envelope()
+
+
+def _header(packet: Packet) -> str | None:
+    for name, value in packet.properties:
+        if name == HEADER:
+            return value
+    return None
 
 
 def _envelope_inside(payload: bytes) -> Envelope:
     if not payload:
         return Envelope()
     raw = orjson.loads(payload)
-    if isinstance(raw, dict) and raw.keys().isdisjoint(_ENVELOPE_FIELDS - {"type"}):
+    if isinstance(raw, dict) and _MARKS.isdisjoint(raw):
         return Envelope(data=raw)  # a payload without its envelope, as people write it by hand
-    return Envelope.model_validate(raw)
+    return _validated(raw)
 
 
-def _envelope_beside(packet: Packet) -> Envelope:
-    for name, value in packet.properties:
-        if name == HEADER:
-            return Envelope.model_validate(orjson.loads(value))
-    return Envelope()
+def _validated(raw: Any) -> Envelope:
+    return cast("Envelope", Envelope.__pydantic_validator__.validate_python(raw))
 
 
 def _by_hand(packet: Packet, declared: type[Message]) -> dict[str, str]:
     """Fields of a frame that a guest gave as plain user properties."""
-    return {name: value for name, value in packet.properties if name in declared.model_fields}
+    if len(packet.properties) == 1 and packet.properties[0][0] == HEADER:
+        return {}
+    fields = declared.model_fields
+    return {name: value for name, value in packet.properties if name in fields}
 
 
 def _agreed(declared: type[Message] | None, envelope: Envelope) -> type[Message]:
@@ -202,6 +185,8 @@ def _agreed(declared: type[Message] | None, envelope: Envelope) -> type[Message]
 
 
 def _reason(error: ValidationError) -> str:
+    if error.error_count() > MANY:
+        return f"{error.error_count()} things are wrong"
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     return f"{where}: {first['msg']}" if where else first["msg"]

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import cache
 from importlib.metadata import version
@@ -13,17 +13,20 @@ from typing import Final, Literal, Self
 from mynah_bus.bus import Bus
 from mynah_bus.context import Context
 from mynah_bus.dispatch import Dispatcher
+from mynah_bus.fleet import MENTIONED
 from mynah_bus.handlers import Producer, handlers_of, producers_of
-from mynah_bus.wire import Packet, encode
+from mynah_bus.packet import Packet
+from mynah_bus.wire import encode
 from mynah_contracts import Health, Role
 from mynah_resilience import StallProbe
 
 log = logging.getLogger(__name__)
 
 HEALTH_EVERY: Final = 10.0
-GRACE: Final = 8.0
-FORGET_DOWN: Final = 3_600
-"""Seconds for which the broker tells of a worker that is gone."""
+TOLD_FOR: Final = 30
+"""Seconds for which the broker tells of a worker that has said nothing since."""
+GRACE: Final = 5.0
+"""Seconds that running work has to end when the worker stops."""
 ERA: Final = 1_000_000
 """Health messages of one connection; a last will outranks them all and is outranked by the next connection."""
 
@@ -35,13 +38,14 @@ class Worker:
 
     Parts are objects with methods marked `@handles` or `@produces`; their attributes `engine` and `model` are told in
     the health message. A part that sends of its own accord takes a `Bus` when it is made, and the worker is made with
-    that bus instead of a role. TypeError says when a part hears or says what is not for the role.
+    that bus instead of a role. TypeError says when a part hears or says what is not for the role. Nobody expects a
+    `passing` one back: once it has stopped, the broker knows nothing of it.
     """
 
     def __init__(self, role: Role | Bus, *parts: object, passing: bool = False) -> None:
-        """A worker of these parts; one that is `passing` leaves no health message behind when it ends well."""
         self.bus = role if isinstance(role, Bus) else Bus(role)
         self.parts = parts
+        self._passing = passing
         self.handlers = [handler for part in parts for handler in handlers_of(part, self.bus.role)]
         self.producers = [producer for part in parts for producer in producers_of(part, self.bus.role)]
         self.dispatcher = Dispatcher(self.bus, self.handlers)
@@ -52,34 +56,47 @@ class Worker:
         self._seq = 0
         self._stack = AsyncExitStack()
         self._stopping = asyncio.Event()
-        self._passing = passing
         self.bus.will = self._last_will
         self.bus.greet = self._greet
 
     async def run(self) -> None:
-        """Live until `stop`, or until something fails that nobody here can mend."""
-        async with self:
-            await self._stopping.wait()
+        """Live until `stop`, also while still opening, or until something fails that nobody here can mend."""
+        living = asyncio.create_task(self._live(), name="life")
+        stopping = asyncio.create_task(self._stopping.wait(), name="stop")
+        try:
+            await asyncio.wait({living, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            living.cancel()
+            await asyncio.wait({living})
+        if not living.cancelled():
+            living.result()
 
     def stop(self) -> None:
         """Ask `run` to end."""
         self._stopping.set()
+
+    async def _live(self) -> None:
+        async with self:
+            await asyncio.get_running_loop().create_future()
 
     async def __aenter__(self) -> Self:
         """Connect, open the parts, and say `up` once the broker has confirmed the subscriptions."""
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.probe)
             await stack.enter_async_context(self.bus)
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            health = tasks.create_task(self._tell_health(), name="health")
+            stack.callback(health.cancel)
             for part in self.parts:
                 if isinstance(part, AbstractAsyncContextManager):
                     await stack.enter_async_context(part)
-            stack.push_async_callback(self.dispatcher.close, GRACE)
-            self.dispatcher.begin()
-            tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            background = [tasks.create_task(self._tell_health(), name="health")]
-            background += [tasks.create_task(self._produce(each), name=each.name) for each in self.producers]
-            stack.callback(_cancel, background)
             stack.callback(self._say_goodbye)
+            stack.push_async_callback(self.dispatcher.finish, GRACE)
+            producing = [tasks.create_task(self._produce(each), name=each.name) for each in self.producers]
+            stack.push_async_callback(_end, producing)
+            stack.callback(self._leave)
+            self.dispatcher.begin()
             self.probe.reset()  # what opening the parts took is over
             self.say("up")
             await self.bus.ready()
@@ -87,8 +104,21 @@ class Worker:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """Say `down`, finish what runs, refuse what waits, close the parts, hang up."""
+        """Take no more work, finish what runs, say `down`, close the parts, hang up."""
         await self._stack.aclose()
+
+    def _leave(self) -> None:
+        """Take no more work; who asks for what still runs need not move, everybody else looks elsewhere."""
+        self.dispatcher.stop()
+        if self.dispatcher.in_flight:
+            self.tell()
+
+    def _say_goodbye(self) -> None:
+        self.say("down", "Stopped.")
+        if self._passing and self.bus.connected.is_set():
+            nothing = self._packet(self._health("down", ""))
+            nothing.payload = b""
+            self.bus.link.attempt(nothing)
 
     def say(self, status: Status, reason: str = "") -> None:
         """Change what the health message says."""
@@ -96,20 +126,21 @@ class Worker:
             self._status, self._reason = status, reason
             self.tell()
 
-    def _say_goodbye(self) -> None:
-        self.say("down", "Stopped.")
-        if self._passing and self.bus.connected.is_set():
-            forgotten = self._packet(self._health("down", ""))
-            forgotten.payload = b""
-            self.bus.link.publish(forgotten)
-
     def tell(self) -> None:
-        """Publish the health message now."""
+        """Publish the health message now; after a reconnect it is told anyway."""
         if self.bus.connected.is_set():
-            self.bus.link.publish(self._packet(self._health(self._status, self._reason)))
+            self._send_health()
 
-    async def _greet(self) -> None:
-        self.bus.link.publish_now(self._packet(self._health(self._status, self._reason)))
+    def _greet(self) -> None:
+        """Say how we are; if the clock of whoever had our name before was ahead of ours, connect again as younger."""
+        before = self.bus.fleet.find(self.bus.role, self.bus.instance)
+        if before is not None and before.started_at > self.bus.started_at:
+            self.bus.started_at = before.started_at + 1e-3
+            raise ConnectionResetError("another worker of this name seems to be younger")
+        self._send_health()
+
+    def _send_health(self) -> None:
+        self.bus.link.attempt(self._packet(self._health(self._status, self._reason)))
 
     async def _tell_health(self) -> None:
         while True:
@@ -154,14 +185,15 @@ class Worker:
 
     def _packet(self, health: Health) -> Packet:
         packet = encode(health, topic=f"{self.bus.base}/{health.topic}", source=self.bus.source, context=Context())
-        if health.status == "down":
-            packet.expires = FORGET_DOWN
+        packet.expires = MENTIONED if health.status == "down" else TOLD_FOR
         return packet
 
 
-def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 @cache

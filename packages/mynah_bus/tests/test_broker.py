@@ -12,11 +12,13 @@ from unittest.mock import ANY
 import pytest
 
 from mynah_bus import Bus, BusClosed, BusSettings, MynahError, Worker
+from mynah_bus.link import Filter, Hooks
 from mynah_bus.mosquitto import Mosquitto, passwords
-from mynah_bus.mqtt import OUTBOX, Address, MqttLink
+from mynah_bus.mqtt import Address
+from mynah_bus.mqtt_link import OUTBOX, MqttLink
+from mynah_bus.packet import Packet
 from mynah_bus.tests.memory_process import Echo
 from mynah_bus.tests.processes import SUBSCRIBE, Tap, WorkerProcess
-from mynah_bus.wire import Packet
 from mynah_contracts import Health, MemoryQuery, MemoryResults, Role
 
 pytestmark = pytest.mark.broker
@@ -133,7 +135,7 @@ async def test_a_wrong_password_is_one_sentence_and_exit_code_1(mosquitto, tmp_p
     async with WorkerProcess(mosquitto.url, tmp_path / "home", "one", MYNAH_BROKER_PASSWORD="wrong") as process:
         code, errors = await process.ended()
     assert code == 1
-    assert errors.splitlines() == ["The broker does not let us in: Connection Refused: Not authorized"]
+    assert errors.splitlines() == ["The broker does not let us in: Not authorized."]
 
 
 async def test_a_setting_that_does_not_fit_is_exit_code_1(mosquitto, tmp_path):
@@ -161,7 +163,7 @@ async def test_fifty_requests_subscribe_to_nothing(mosquitto, settings):
 class Line:
     """A link of its own, through a tap that may be cut."""
 
-    def __init__(self, url: str, role: Role, home: Path, filters: list[tuple[str, int]] | None = None) -> None:
+    def __init__(self, url: str, role: Role, home: Path, filters: list[Filter] | None = None) -> None:
         host, _, port = url.removeprefix("mqtt://").partition(":")
         address = Address(host, int(port), False, role.value, passwords(home)[role])
         self.link = MqttLink(address, client_id=f"{role.value}-line", pause=self._pause)
@@ -188,13 +190,15 @@ class Line:
             return [await self.heard.get() for _ in range(count)]
 
     async def __aenter__(self) -> Self:
-        self._running = asyncio.create_task(self.link.run(self._on_connect, self._on_lost))
+        self._running = asyncio.create_task(self.link.run(Hooks(self._on_connect, self._on_lost)))
         async with asyncio.timeout(10):
             await self.connected.wait()
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await self.link.close()
+        await self.close()
+
+    async def close(self) -> None:
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
 
@@ -208,7 +212,7 @@ async def test_what_is_said_while_the_broker_is_away_arrives_later_in_order(mosq
     home = tmp_path / "home"
     async with (
         Tap(mosquitto.url) as tap,
-        Line(mosquitto.url, Role.SKILL, home, [("mynah/stt/final", 1)]) as ear,
+        Line(mosquitto.url, Role.SKILL, home, [Filter("mynah/stt/final", 1)]) as ear,
         Line(tap.url, Role.STT, home) as mouth,
     ):
         tap.cut()
@@ -227,7 +231,7 @@ async def test_what_waits_for_the_broker_is_bounded_and_the_oldest_is_given_up(m
     home = tmp_path / "home"
     async with (
         Tap(mosquitto.url) as tap,
-        Line(mosquitto.url, Role.SKILL, home, [("mynah/stt/final", 1)]) as ear,
+        Line(mosquitto.url, Role.SKILL, home, [Filter("mynah/stt/final", 1)]) as ear,
         Line(tap.url, Role.STT, home) as mouth,
     ):
         tap.cut()
@@ -250,7 +254,7 @@ async def test_what_nobody_listens_to_is_acknowledged_with_that(mosquitto, tmp_p
 async def test_what_a_role_may_not_hear_is_refused_by_name(mosquitto, tmp_path):
     async with Line(mosquitto.url, Role.STT, tmp_path / "home") as mouth:
         with pytest.raises(PermissionError, match="mynah/memory/query"):
-            await mouth.link.subscribe([("mynah/memory/query", 1)])
+            await mouth.link.subscribe([Filter("mynah/memory/query", 1)])
 
 
 async def test_a_closed_link_fails_what_was_not_acknowledged(mosquitto, tmp_path):
@@ -258,7 +262,7 @@ async def test_a_closed_link_fails_what_was_not_acknowledged(mosquitto, tmp_path
         tap.cut()
         await mouth.lost.wait()
         waiting = mouth.link.publish_acknowledged(final("late"))
-        await mouth.link.close()
+        await mouth.close()
         with pytest.raises(BusClosed):
             await waiting
 
@@ -325,7 +329,7 @@ async def test_a_thousand_garbage_payloads_on_every_topic_restart_nothing(mosqui
         assert await answer(bus, "still here") == "still here"
         process.send(signal.SIGTERM)
         last = await told(bus, lambda health: health.status == "down")
-        assert last.counters["bad_messages"] == 4000
+        assert last.counters["bad_messages"] + last.counters.get("late", 0) == 4000
         assert await process.ended() == (0, ANY)
 
 
@@ -336,7 +340,7 @@ async def test_a_recording_of_almost_8_mib_arrives_whole(mosquitto, tmp_path):
     home = tmp_path / "home"
     recording = bytes(range(256)) * (8 * 4096 - 8)
     async with (
-        Line(mosquitto.url, Role.STT, home, [("$share/stt/mynah/stt/transcribe", 1)]) as ear,
+        Line(mosquitto.url, Role.STT, home, [Filter("$share/stt/mynah/stt/transcribe", 1)]) as ear,
         Line(mosquitto.url, Role.GUEST, home) as mouth,
     ):
         code = await mouth.link.publish_acknowledged(Packet("mynah/stt/transcribe", recording, qos=1))
@@ -348,7 +352,7 @@ async def test_a_recording_of_almost_8_mib_arrives_whole(mosquitto, tmp_path):
 async def test_more_than_8_mib_is_refused_and_what_follows_arrives(mosquitto, tmp_path):
     home = tmp_path / "home"
     async with (
-        Line(mosquitto.url, Role.STT, home, [("$share/stt/mynah/stt/transcribe", 1)]) as ear,
+        Line(mosquitto.url, Role.STT, home, [Filter("$share/stt/mynah/stt/transcribe", 1)]) as ear,
         Line(mosquitto.url, Role.GUEST, home) as mouth,
     ):
         refused = mouth.link.publish_acknowledged(Packet("mynah/stt/transcribe", bytes(9 * MIB), qos=1))

@@ -256,7 +256,7 @@ async def test_what_does_not_end_within_its_grace_is_cancelled_and_says_so(broke
         await asyncio.sleep(INSTANT)
         await worker.__aexit__(None, None, None)
     answers = [orjson.loads(packet.payload) for packet in broker.published if packet.topic == REPLIES]
-    assert answers[-1]["data"]["code"] == "cancelled"
+    assert (answers[-1]["data"]["code"], answers[-1]["data"]["retryable"]) == ("shutting_down", True)
 
 
 async def test_what_waited_longer_than_its_sender_does_is_not_done(broker):

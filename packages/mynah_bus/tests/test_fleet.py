@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mynah_bus.fleet import RESTARTING, STALE_AFTER, Fleet
+from mynah_bus.fleet import MENTIONED, RESTARTING, STALE_AFTER, Fleet
 from mynah_contracts import Health, Role
 
 
@@ -103,11 +103,31 @@ def test_the_least_loaded_comes_first_and_our_own_requests_count_most(fleet):
 
 
 def test_who_went_down_a_moment_ago_is_expected_back(fleet, watch):
-    assert not fleet.coming(Role.STT)
+    assert fleet.back_within(Role.STT) == 0
     fleet.observe(health(status="down"))
-    assert fleet.coming(Role.STT)
+    assert fleet.back_within(Role.STT) == RESTARTING
     watch.now += RESTARTING
-    assert not fleet.coming(Role.STT)
-    fleet.observe(health("two", status="starting"))
+    assert fleet.back_within(Role.STT) == 0
+    fleet.observe(health("two", status="starting"), expires=20)
     watch.now += RESTARTING
-    assert fleet.coming(Role.STT)
+    assert fleet.back_within(Role.STT) == 15
+
+
+def test_who_went_down_long_ago_is_not_expected_back(fleet):
+    fleet.observe(health(status="down"), expires=MENTIONED - 60)
+    assert fleet.back_within(Role.STT) == 0
+
+
+def test_who_is_doubted_is_asked_again_after_its_next_word(fleet):
+    fleet.observe(health(seq=1))
+    fleet.doubt()
+    assert names(fleet) == []
+    assert fleet.back_within(Role.STT) == RESTARTING
+    fleet.observe(health(seq=1))
+    assert names(fleet) == ["one"]
+
+
+def test_who_has_been_silent_for_too_long_counts_as_down(fleet, watch):
+    fleet.observe(health())
+    watch.now += STALE_AFTER
+    assert [told.status for told in fleet.workers()] == ["down"]

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mynah_bus.inbox import Inbox
+from mynah_bus.inbox import Inbox, StreamInbox
 
 ITEMS = st.lists(st.integers(1, 5), max_size=40)
 
@@ -11,7 +11,7 @@ ITEMS = st.lists(st.integers(1, 5), max_size=40)
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(priorities=ITEMS, capacity=st.integers(1, 10))
 def test_a_full_inbox_of_work_turns_the_new_away_and_keeps_the_rest(priorities: list[int], capacity: int) -> None:
-    inbox: Inbox[int] = Inbox(capacity, drop_oldest=False)
+    inbox: Inbox[int] = Inbox(capacity)
     gone = [inbox.put(number, priority) for number, priority in enumerate(priorities)]
     assert gone == [None] * len(priorities[:capacity]) + list(range(capacity, len(priorities)))
     kept = sorted(range(len(priorities[:capacity])), key=lambda number: (priorities[number], number))
@@ -21,7 +21,7 @@ def test_a_full_inbox_of_work_turns_the_new_away_and_keeps_the_rest(priorities: 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(priorities=ITEMS, capacity=st.integers(1, 10))
 def test_a_full_inbox_of_a_stream_lets_the_oldest_go(priorities: list[int], capacity: int) -> None:
-    inbox: Inbox[int] = Inbox(capacity, drop_oldest=True)
+    inbox: Inbox[int] = StreamInbox(capacity)
     gone = [inbox.put(number, priority) for number, priority in enumerate(priorities)]
     surplus = max(0, len(priorities) - capacity)
     assert [each for each in gone if each is not None] == list(range(surplus))
@@ -30,6 +30,6 @@ def test_a_full_inbox_of_a_stream_lets_the_oldest_go(priorities: list[int], capa
 
 
 def test_no_room_at_all_lets_everything_go() -> None:
-    inbox: Inbox[str] = Inbox(0, drop_oldest=True)
+    inbox: Inbox[str] = StreamInbox(0)
     assert inbox.put("now", 3) == "now"
     assert not inbox

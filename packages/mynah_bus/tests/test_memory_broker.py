@@ -6,10 +6,10 @@ import pytest
 
 from mynah_bus import Bus, BusSettings
 from mynah_bus.bus import LISTENER_QUEUE
+from mynah_bus.link import NO_SUBSCRIBER, SUCCESS, Filter
 from mynah_bus.memory_link import InMemoryBroker, matches
-from mynah_bus.mqtt import NO_SUBSCRIBER, SUCCESS
+from mynah_bus.packet import Packet
 from mynah_bus.tests.puppets import joined
-from mynah_bus.wire import Packet
 from mynah_contracts import CharacterGet, Failed, Health, Role, Say, Transcript
 
 virtual = pytest.mark.asyncio(loop_factories=["virtual"])
@@ -43,7 +43,7 @@ async def test_members_of_a_group_take_turns_and_everybody_else_hears_all(broker
     for name, topic_filter in (("one", "$share/g/a/b"), ("two", "$share/g/a/b"), ("all", "a/+")):
         link = broker.link(Role.STT, name)
         link.on_packet = lambda _, name=name: heard.update({name: heard[name] + 1})
-        await link.subscribe([(topic_filter, 1)])
+        await link.subscribe([Filter(topic_filter, 1)])
     for _ in range(10):
         assert broker.publish(Packet("a/b", b"")) == SUCCESS
     assert broker.publish(Packet("a/b/c", b"")) == NO_SUBSCRIBER
@@ -119,4 +119,4 @@ async def test_what_a_role_may_not_say_or_hear_is_a_type_error(broker: InMemoryB
     ],
 )
 def test_who_hears_what_through_which_filters(role, kind, filters):
-    assert set(Bus(role, BusSettings(instance="one")).filters(kind)) == filters
+    assert {each.topic for each in Bus(role, BusSettings(instance="one")).filters(kind)} == filters
