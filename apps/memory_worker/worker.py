@@ -27,6 +27,8 @@ from mynah_contracts import (
 log = logging.getLogger(__name__)
 
 DAY_S = 86_400
+OVERHEARD = 1_000
+"""Messages that may wait to be remembered."""
 
 
 class Memory:
@@ -95,7 +97,7 @@ class Memory:
 
     @handles
     async def forget(self, wanted: MemoryForget) -> MemoryChanged:
-        """Forget what matches a text, or everything of a user."""
+        """Forget what holds every word of a text, or everything of a user."""
         try:
             if wanted.text is None:
                 forgotten = await in_thread(self._store.forget_user, wanted.user)
@@ -105,16 +107,16 @@ class Memory:
             raise EngineFailed(str(error)) from error
         return MemoryChanged(forgotten=forgotten)
 
-    @handles
+    @handles(waiting=OVERHEARD)
     async def overhear_speech(self, transcript: Transcript) -> None:
         """Remember what somebody said."""
-        if self._listens and transcript.text:
+        if self._listens and transcript.text.strip():
             await self._remember(transcript.text, "user")
 
-    @handles
+    @handles(waiting=OVERHEARD)
     async def overhear_answer(self, say: Say) -> None:
         """Remember what the assistant says."""
-        if self._listens:
+        if self._listens and say.text.strip():
             await self._remember(say.text, "assistant")
 
     async def _remember(self, text: str, speaker: str, user: str = "") -> bool:
