@@ -321,10 +321,10 @@ async def measured() -> dict[str, Any]:
             ups.append(fleet.up_s)
             if start < STARTS - 1:
                 continue
-            quiet = await idle(fleet)
             sounds = await first_sounds(fleet)
             cuts = await interruptions(fleet)
             stalled = await stalls(fleet)
+            quiet = await idle(fleet)  # last, when everything has been loaded and learned
     pss, rss, cpu = quiet
     null = {"null_recogniser_ms": rounded(own.recogniser), "null_synthesizer_ms": rounded(own.synthesizer)}
     asked = {"home_assistant_silence_alone_ms": 700, "asked": SPOKEN, "answered": len(sounds)}
