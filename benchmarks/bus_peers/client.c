@@ -4,7 +4,7 @@
  *   echo TOPIC   sends every payload back to TOPIC;
  *   ask TOPIC    for each line `IN_FLIGHT SECONDS` of standard input keeps so many requests to TOPIC under way;
  *   send         for each line `TOPIC FRAMES` sends so many frames there, at most WINDOW ahead of what LISTEN confirms;
- *   count TOPIC  for each line `FRAMES` counts so many frames, and confirms every BATCH of them to TOPIC.
+ *   count TOPIC  for each line `FRAMES`, which it repeats, counts so many frames, and confirms every BATCH of them to TOPIC.
  * `ask`, `send` and `count` answer each line with a line of JSON.
  */
 #define _GNU_SOURCE
@@ -19,8 +19,8 @@
 
 #define PAYLOAD 300
 #define FRAME 1280
-#define WINDOW 500
-#define BATCH 50
+#define WINDOW 1000
+#define BATCH 100
 #define MOST_IN_FLIGHT 1024
 #define MOST_SAMPLES (1 << 20)
 
@@ -139,7 +139,7 @@ static int by_size(const void *one, const void *other) {
 static void ask(const char *topic, int in_flight, double seconds) {
     static float samples[MOST_SAMPLES];
     static uint32_t number;
-    double asked[MOST_IN_FLIGHT], began = now(), time = began;
+    double asked[MOST_IN_FLIGHT], began = now(), time = began, processor = processor_time();
     int answered = 0, waiting = in_flight;
 
     if (in_flight < 1 || in_flight > MOST_IN_FLIGHT)
@@ -165,9 +165,10 @@ static void ask(const char *topic, int in_flight, double seconds) {
         }
         arrivals = 0;
     }
+    processor = processor_time() - processor;
     qsort(samples, answered, sizeof *samples, by_size);
-    printf("{\"p50_ms\": %.6f, \"p99_ms\": %.6f, \"per_s\": %.1f}\n", samples[answered / 2] * 1e3,
-           samples[(int)(answered * 0.99)] * 1e3, answered / (time - began));
+    printf("{\"p50_ms\": %.6f, \"p99_ms\": %.6f, \"per_s\": %.1f, \"cpu_us\": %.3f}\n", samples[answered / 2] * 1e3,
+           samples[(int)(answered * 0.99)] * 1e3, answered / (time - began), processor / answered * 1e6);
 }
 
 static void send_frames(const char *topic, long frames) {
@@ -198,6 +199,7 @@ static void count_frames(const char *topic, long frames) {
     long confirmed = 0, before = 0;
 
     received = 0;
+    printf("{\"expected\": %ld}\n", frames);
     while (received < frames) {
         turn(1000);
         if (received && !began) {

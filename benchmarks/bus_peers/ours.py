@@ -1,8 +1,8 @@
 """Our side of the comparison, as processes: `memory` answers requests, `ask` makes them, `count` counts frames.
 
 `ask` and `count` print `ready`, and answer each line of standard input with a line of JSON: `IN_FLIGHT SECONDS` has so
-many requests under way for so long, `FRAMES` waits for so many frames and confirms every BATCH of them on their reply
-topic. The broker and the password come from the environment, as for any worker.
+many requests under way for so long; `FRAMES` is repeated, then answered when so many frames have come, every BATCH of
+which is confirmed on their reply topic. The broker and the password come from the environment, as for any worker.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from mynah_contracts.memory import MemoryQuery, MemoryResults, Remembered
 from mynah_contracts.stt import TranscribePart
 
 PAYLOAD: Final = 300
-BATCH: Final = 50
+BATCH: Final = 100
 
 
 def _padding(empty: MemoryQuery | MemoryResults, reply_to: str | None = None) -> str:
@@ -61,12 +61,12 @@ async def ask() -> None:
         text = _padding(MemoryQuery(text=""), bus.reply_topic)
         async for line in _lines():
             in_flight, seconds = line.split()
-            print(orjson.dumps(await _round(bus, text, int(in_flight), float(seconds))).decode(), flush=True)
+            _say(await _round(bus, text, int(in_flight), float(seconds)))
 
 
 async def _round(bus: Bus, text: str, in_flight: int, seconds: float) -> dict[str, float]:
     took: list[float] = []
-    began = time.perf_counter()
+    began, processor = time.perf_counter(), time.process_time()
 
     async def one_after_the_other() -> None:
         asked = began
@@ -78,12 +78,13 @@ async def _round(bus: Bus, text: str, in_flight: int, seconds: float) -> dict[st
     async with asyncio.TaskGroup() as tasks:
         for _ in range(in_flight):
             tasks.create_task(one_after_the_other())
-    lasted = time.perf_counter() - began
+    lasted, processor = time.perf_counter() - began, time.process_time() - processor
     took.sort()
     return {
         "p50_ms": took[len(took) // 2] * 1e3,
         "p99_ms": took[int(len(took) * 0.99)] * 1e3,
         "per_s": len(took) / lasted,
+        "cpu_us": processor / len(took) * 1e6,
     }
 
 
@@ -98,11 +99,15 @@ class Counter:
         self._processor = 0.0
         self._full = asyncio.Event()
 
-    async def round(self, frames: int) -> dict[str, float]:
-        """Wait for so many frames; how many came in a second, and what each cost of the processor."""
+    def expect(self, frames: int) -> None:
+        """Begin a round of so many frames."""
         self._expected = frames
         self._full.clear()
+
+    async def rate(self) -> dict[str, float]:
+        """Wait for the end of the round; how many frames came in a second, and what each cost of the processor."""
         await self._full.wait()
+        frames = self._expected
         lasted, processor = time.perf_counter() - self._began, time.process_time() - self._processor
         return {"per_s": (frames - 1) / lasted, "cpu_us": processor / (frames - 1) * 1e6}
 
@@ -112,9 +117,7 @@ class Counter:
             self._began, self._processor = time.perf_counter(), time.process_time()
         self._received += 1
         if self._received % BATCH == 0 and received.reply_to is not None:
-            self._bus.reply(
-                Accepted(), received.reply_to, correlation_id=None, correlation=None, context=Context(), qos=0
-            )
+            self._bus.reply(Accepted(), received.reply_to, correlation_id=None, correlation=None, context=Context())
         if self._received == self._expected:
             self._received = 0
             self._full.set()
@@ -128,7 +131,13 @@ async def count() -> None:
     async with bus:
         await bus.ready(10)
         async for line in _lines():
-            print(orjson.dumps(await counter.round(int(line))).decode(), flush=True)
+            counter.expect(int(line))
+            _say({"expected": int(line)})
+            _say(await counter.rate())
+
+
+def _say(figures: dict[str, float]) -> None:
+    print(orjson.dumps(figures).decode(), flush=True)
 
 
 async def _lines() -> AsyncIterator[str]:
