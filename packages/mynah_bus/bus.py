@@ -194,8 +194,9 @@ class Bus:
         correlation_id: str | None,
         correlation: bytes | None,
         context: Context,
+        qos: int | None = None,
     ) -> Packet:
-        """Answer a request; the packet that was sent is returned."""
+        """Answer a request, at the QoS of the message or another; the packet that was sent is returned."""
         packet = encode(
             message,
             topic=to,
@@ -205,6 +206,8 @@ class Bus:
         )
         packet.correlation = correlation
         packet.retain = False
+        if qos is not None:
+            packet.qos = qos
         self.link.publish(packet)
         return packet
 
