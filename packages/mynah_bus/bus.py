@@ -122,7 +122,7 @@ class Bus:
             try:
                 await self._tasks.__aexit__(None, None, None)
             except BaseExceptionGroup as group:
-                raise group.exceptions[0] from None
+                raise group.exceptions[0] from group.exceptions[0].__cause__
             finally:
                 self.connected.clear()
 

@@ -339,9 +339,8 @@ class Clock:
 @pytest.mark.req("MQ-18")
 async def test_a_background_loop_that_breaks_ends_the_worker_visibly(broker):
     worker = member_at(broker, Clock(), role=Role.LLM)
-    with pytest.raises(ExceptionGroup) as failure:
+    with pytest.raises(OSError, match="The clock is broken"):
         await worker.run()
-    assert failure.group_contains(OSError, match="The clock is broken")
     health = [orjson.loads(p.payload)["data"]["status"] for p in broker.published if "/health/" in p.topic]
     assert health[-1] == "down"
 
