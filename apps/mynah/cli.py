@@ -5,13 +5,15 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
+from rich.text import Text
 
 from mynah.errors import CommandFailed
 from mynah.fleet import MODULES
@@ -31,8 +33,11 @@ broker_app = typer.Typer(help="The broker: who may do what.", no_args_is_help=Tr
 app.add_typer(broker_app, name="broker")
 console = Console(highlight=False, soft_wrap=True)
 
-EXPECTED = (MynahError, ConnectionError, TimeoutError, ValueError)
+EXPECTED = (MynahError, OSError, ValueError)
 """What is the user's to know, not ours to mend."""
+SCALABLE = (Role.STT, Role.LLM, Role.TTS)
+"""The others hold what there is one of: a conversation, a memory, a room."""
+MOST_WORKERS = 16
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -44,20 +49,14 @@ def up(
     """Run a broker and every worker on this machine, until Ctrl-C."""
     from mynah.up import up as run_up  # noqa: PLC0415  # a command loads what it needs
 
-    counts = dict.fromkeys(MODULES, 1)
-    for wanted in scale or ():
-        name, _, number = wanted.partition("=")
-        if name not in {role.value for role in MODULES} or not number.isdigit():
-            raise typer.BadParameter(f"{wanted!r} is not like stt=2; there are {', '.join(MODULES)}")
-        counts[Role(name)] = int(number)
-    _run(run_up(_settings(), counts))
+    _run(run_up(_settings(), _counts(scale or ())))
 
 
 @app.command()
 def run(role: Annotated[Role, typer.Argument(help="Which worker.")]) -> None:
     """Run one worker against any broker."""
     if role not in MODULES:
-        raise typer.BadParameter(f"{role.value} is no worker; there are {', '.join(MODULES)}")
+        raise CommandFailed(f"{role.value} is no worker; there are {', '.join(MODULES)}.")
     os.execv(sys.executable, [sys.executable, "-m", MODULES[role]])  # noqa: S606  # our own module
 
 
@@ -149,8 +148,8 @@ def doctor(as_json: AsJson = False) -> None:
         _show({"findings": [asdict(finding) for finding in findings]}, True, "")
     else:
         for finding in findings:
-            fine = f"[green]✓[/] {finding.what}"
-            console.print(fine if finding.ok else f"[red]✗ {finding.what}.[/] {finding.remedy}")
+            fine = Text.assemble(("✓ ", "green"), finding.what)
+            console.print(fine if finding.ok else Text.assemble((f"✗ {finding.what}. ", "red"), finding.remedy))
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
 
@@ -176,7 +175,7 @@ def args(user: Annotated[Role, typer.Argument(help="As whom to connect.")] = Rol
     username, password = settings.credentials(user)
     options = ["-h", address.host, "-p", str(address.port)]
     if username is None:
-        raise _failure(CommandFailed(f"There are no passwords in {settings.home} yet; `mynah up` makes them."))
+        raise CommandFailed(f"There are no passwords in {settings.home} yet; `mynah up` makes them.")
     console.out(shlex.join([*options, "-u", username, "-P", password or ""]), highlight=False)
 
 
@@ -197,12 +196,45 @@ def init() -> None:
     """Make the passwords of every role, where there are none yet."""
     settings = _settings()
     passwords(settings.home)
-    console.print(f"The passwords are in {settings.home}.")
+    console.out(f"The passwords are in {settings.home}.", highlight=False)
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; what its user can mend is one sentence on standard error, and exit code 1."""
+    try:
+        app()
+    except (*EXPECTED, BaseExceptionGroup) as error:
+        first: BaseException = error
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        if not isinstance(first, EXPECTED):
+            raise
+        Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble(("mynah: ", "red"), _sentence(first)))
+        sys.exit(1)
+
+
+def _counts(scale: Iterable[str]) -> dict[Role, int]:
+    """How many workers of each role; CommandFailed says what is wrong with what was wanted."""
+    counts = dict.fromkeys(MODULES, 1)
+    for wanted in scale:
+        name, _, number = wanted.partition("=")
+        if name not in SCALABLE or not (number.isascii() and number.isdigit()) or int(number) > MOST_WORKERS:
+            roles = ", ".join(SCALABLE)
+            raise CommandFailed(
+                f"--scale takes {roles} and a number up to {MOST_WORKERS}, such as stt=2; not {wanted!r}."
+            )
+        counts[Role(name)] = int(number)
+    return counts
+
+
+def _sentence(error: BaseException) -> str:
+    """What went wrong, in one sentence; of a setting or an argument, which one."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    name = ".".join(map(str, first["loc"]))
+    shown = f"MYNAH_{name}".upper() if error.title == BusSettings.__name__ else name
+    return f"{shown}: {first['msg']}."
 
 
 def _settings() -> BusSettings:
@@ -212,23 +244,11 @@ def _settings() -> BusSettings:
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command; its failure is one sentence on standard error, and exit code 1."""
+    """Run a command; Ctrl-C ends it."""
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    except (*EXPECTED, BaseExceptionGroup) as error:
-        first: BaseException = error
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        if not isinstance(first, EXPECTED):
-            raise
-        raise _failure(first) from None
-
-
-def _failure(error: BaseException) -> typer.Exit:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]mynah:[/] {error}")
-    return typer.Exit(1)
 
 
 def _show(what: dict[str, Any], as_json: bool, words: str) -> None:  # noqa: FBT001  # an option's value

@@ -3,14 +3,17 @@
 import asyncio
 import time
 from contextlib import AsyncExitStack
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mynah.errors import CommandFailed
+from mynah_audio.endpoint import Endpointing
 from mynah_audio.errors import AudioError
 from mynah_audio.pcm import to_bytes
 from mynah_audio.recording import load
-from mynah_bus import Bus, BusSettings, Worker, conversation, new_id
+from mynah_bus import Bus, BusSettings, EngineFailed, Worker, conversation, new_id
 from mynah_bus.mqtt import Address
 from mynah_contracts import Answer, Ask, Role, Said, Say, SpokenRecording, Synthesize, Transcribe, Transcript
 from satellite.room import Room
@@ -21,7 +24,11 @@ from satellite.worker import make_listener
 CONNECT_S = 5.0
 ANSWER_S = 40.0
 SPEECH_S = 60.0
+CHARACTERS_A_SECOND = 8
+"""How fast a long text is spoken, at least."""
 TURN_S = 60.0
+ONE_QUESTION = Endpointing(silence=timedelta(seconds=2))
+"""A recording is one question, pauses and all."""
 
 
 async def ask(settings: BusSettings, text: str, user: str) -> dict[str, Any]:
@@ -47,7 +54,8 @@ async def say(
     async with Bus(Role.GUEST, settings) as bus:
         await bus.ready(CONNECT_S)
         if output is None:
-            said = await bus.request(Say(text=text, voice=voice, satellite=satellite), Said, timeout=SPEECH_S)
+            within = SPEECH_S + len(text) / CHARACTERS_A_SECOND
+            said = await bus.request(Say(text=text, voice=voice, satellite=satellite), Said, timeout=within)
             return {"satellite": satellite, "seconds": round(said.audio_ms / 1e3, 3), "ms": round(said.ms, 1)}
         spoken = await bus.request(Synthesize(text=text, voice=voice), SpokenRecording, timeout=SPEECH_S)
     try:
@@ -60,9 +68,9 @@ async def say(
 async def transcribe(settings: BusSettings, file: Path, language: str | None) -> dict[str, Any]:
     """Put a recording into words."""
     try:
-        recording = load(file)
+        recording = await asyncio.to_thread(load, file)
     except AudioError as error:
-        raise CommandFailed(f"{file}: {error}") from error
+        raise CommandFailed(_about(str(error), file)) from error
     async with Bus(Role.GUEST, settings) as bus:
         await bus.ready(CONNECT_S)
         request = Transcribe(audio=to_bytes(recording.samples), language=language)
@@ -84,13 +92,14 @@ async def turn(settings: BusSettings, question: Path, answer: Path | None) -> di
     bus = Bus(Role.SATELLITE, settings.model_copy(update={"instance": name}), where={"satellite": name})
     sink = NullSink(paced=False) if answer is None else FileSink(answer)
     source = FileSource(question, paced=False)
-    room = Room(bus, name, source, sink, make_listener, push_to_talk=True, watched=False)
+    listener = partial(make_listener, endpointing=ONE_QUESTION)
+    room = Room(bus, name, source, sink, listener, push_to_talk=True, watched=False)
     async with AsyncExitStack() as stack:
         try:
             async with asyncio.timeout(CONNECT_S):
                 await stack.enter_async_context(Worker(bus, room, passing=True))
-        except AudioError as error:
-            raise CommandFailed(f"{question}: {error}") from error
+        except EngineFailed as error:
+            raise CommandFailed(_about(str(error), question, answer)) from error
         except TimeoutError as error:
             address = Address.parse(settings.broker_url)
             raise CommandFailed(f"No broker answers at {address.host}:{address.port}.") from error
@@ -110,3 +119,8 @@ async def turn(settings: BusSettings, question: Path, answer: Path | None) -> di
         "total_ms": round(ended.total_ms, 2),
         "file": None if answer is None else str(answer),
     }
+
+
+def _about(error: str, *files: Path | None) -> str:
+    """What is wrong with one of these files; the first, if no other is named."""
+    return error if any(str(file) in error for file in files if file) else f"{files[0]}: {error}"

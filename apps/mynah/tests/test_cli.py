@@ -1,0 +1,273 @@
+import fcntl
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mynah.cli import _counts
+from mynah.errors import CommandFailed
+from mynah.fleet import MODULES
+from mynah_audio.wav import encode
+from mynah_contracts import CATALOGUE, Role
+
+Mynah = Callable[..., subprocess.CompletedProcess[str]]
+COMMANDS = ("up", "run", "ask", "turn", "transcribe", "say", "listen", "status", "doctor", "contracts", "broker")
+NO_BROKER = "mynah: No broker answers at 127.0.0.1:9.\n"
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MYNAH_")}
+    return {**kept, "MYNAH_HOME": str(home), "MYNAH_BROKER_URL": "mqtt://127.0.0.1:9", "COLUMNS": "200", **more}
+
+
+@pytest.fixture
+def mynah(tmp_path: Path) -> Mynah:
+    """Runs the command line in a home of its own."""
+
+    def run(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "mynah", *words],
+            env=environment(tmp_path / "home", **more),
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def assert_sentence(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """It failed with one sentence that has these words."""
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("mynah: ")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.mark.parametrize("command", [(), *((command,) for command in COMMANDS), ("broker", "args"), ("broker", "run")])
+def test_every_command_explains_itself(mynah, command):
+    done = mynah(*command, "--help")
+
+    assert done.returncode == 0
+    assert "Usage:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [("ask", "hello"), ("say", "hello", "-o", "x.wav"), ("say", "hello"), ("status",), ("listen",)]
+)
+def test_without_a_broker_it_says_so(mynah, words):
+    done = mynah(*words)
+
+    assert (done.returncode, done.stderr) == (1, NO_BROKER)
+
+
+def test_what_cannot_be_scaled_is_one_sentence(mynah):
+    assert_sentence(mynah("up", "--scale", "stt=²"), "stt, llm, tts", "'stt=²'")
+
+
+@pytest.mark.parametrize("scale", ["stt", "stt=", "stt=-1", "stt=two", "stt=²", "stt=1000", "cook=2", "router=2", "=2"])
+def test_only_what_can_be_more_than_one_is_scaled(scale):
+    with pytest.raises(CommandFailed, match="stt, llm, tts"):
+        _counts([scale])
+
+
+def test_the_others_stay_as_they_are():
+    assert _counts(["stt=2", "tts=0"]) == {**dict.fromkeys(MODULES, 1), Role.STT: 2, Role.TTS: 0}
+
+
+def test_a_guest_is_no_worker(mynah):
+    assert_sentence(mynah("run", "guest"), "guest is no worker")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"MYNAH_LOG_LEVEL": "LOUD"}, ("MYNAH_LOG_LEVEL", "'DEBUG'")),
+        ({"MYNAH_BROKER_URL": "http://[broken"}, ("broker's address",)),
+        ({"MYNAH_BASE": "a b"}, ("MYNAH_BASE",)),
+    ],
+)
+def test_a_setting_that_is_wrong_is_named(mynah, settings, words):
+    assert_sentence(mynah("status", **settings), *words)
+
+
+def test_a_question_without_words_is_refused(mynah, home_broker):
+    assert_sentence(mynah("ask", "", **home_broker), "text", "at least 1 character")
+
+
+@pytest.mark.parametrize("command", ["transcribe", "turn"])
+@pytest.mark.parametrize("name", ["none.wav", "[red]none[/].wav", "[/]"])
+def test_a_file_that_is_not_there_is_named(mynah, home_broker, command, name):
+    assert_sentence(mynah(command, name, **home_broker), name, "is not a file")
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF", b"nothing of sound" * 9])
+def test_a_file_that_is_no_recording_is_named(mynah, tmp_path, content):
+    (tmp_path / "broken.wav").write_bytes(content)
+
+    assert_sentence(mynah("transcribe", "broken.wav"), "broken.wav: ")
+
+
+def test_an_answer_that_cannot_be_written_is_named(mynah, home_broker, tmp_path):
+    import numpy as np
+
+    (tmp_path / "q.wav").write_bytes(encode(np.zeros(1_600, np.int16)))
+
+    done = mynah("turn", "q.wav", "-o", "nowhere/a.wav", **home_broker)
+
+    assert_sentence(done, "nowhere/a.wav cannot be written")
+    assert "q.wav" not in done.stderr
+
+
+def test_a_satellite_that_cannot_be_is_refused(mynah, home_broker):
+    assert_sentence(mynah("say", "hello", "--satellite", "Living Room", **home_broker), "satellite")
+
+
+def test_the_messages_are_listed(mynah):
+    rows = json.loads(mynah("contracts", "--json").stdout)["messages"]
+
+    assert {row["topic"] for row in rows} == {kind.contract.topic for kind in CATALOGUE.values()} - {None}
+    assert all(row["by"] and row["to"] and row["kind"] for row in rows)
+    assert "tts/say" in mynah("contracts").stdout
+
+
+def test_without_passwords_there_are_no_options_for_a_broker(mynah):
+    assert_sentence(mynah("broker", "args"), "no passwords", "mynah up")
+
+
+def test_the_options_for_a_broker_survive_a_shell(mynah, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    secret = 'it\'s $HOME & "more" \\ [red]'
+    (home / "credentials.json").write_text(json.dumps({"guest": secret, "stt": "x"}))
+
+    done = mynah("broker", "args", MYNAH_BROKER_URL="mqtt://[::1]:1234")
+
+    assert shlex.split(done.stdout) == ["-h", "::1", "-p", "1234", "-u", "guest", "-P", secret]
+    assert shlex.split(mynah("broker", "args", "stt").stdout)[-3:] == ["stt", "-P", "x"]
+
+
+def test_passwords_are_made_once_for_every_role_and_nobody_else_reads_them(mynah, tmp_path):
+    assert mynah("broker", "init").returncode == 0
+    path = tmp_path / "home" / "credentials.json"
+    made = path.read_bytes()
+    assert set(json.loads(made)) == {role.value for role in Role}
+    assert path.stat().st_mode & 0o077 == 0
+
+    mynah("broker", "init")
+
+    assert path.read_bytes() == made
+
+
+def test_a_fleet_is_started_once_in_a_home(mynah, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    with (home / "up.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write("4711")
+        lock.flush()
+
+        assert_sentence(mynah("up"), "already up", "4711")
+
+
+def test_the_doctor_says_what_to_do_without_a_fleet(mynah):
+    done = mynah("doctor")
+
+    assert done.returncode == 1
+    assert "✗ the broker at 127.0.0.1:9 answers. Start the fleet: mynah up" in done.stdout
+
+
+def test_the_doctor_speaks_json(mynah):
+    findings = json.loads(mynah("doctor", "--json").stdout)["findings"]
+
+    assert all(set(finding) == {"ok", "what", "remedy"} for finding in findings)
+    assert [finding["ok"] for finding in findings if "broker at" in finding["what"]] == [False]
+
+
+# -- with a broker
+
+
+@pytest.fixture(scope="module")
+def home_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A broker without a fleet: the settings that lead to it."""
+    home = tmp_path_factory.mktemp("broker")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    settings = {"MYNAH_HOME": str(home), "MYNAH_BROKER_URL": f"mqtt://127.0.0.1:{port}"}
+    command = [sys.executable, "-m", "mynah", "broker", "run", "--port", port]
+    with subprocess.Popen(
+        command, env=environment(home, **settings), stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        assert "listens" in process.stdout.readline()
+        yield settings
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+
+
+@pytest.mark.broker
+def test_the_fleet_is_shown(mynah, home_broker, tmp_path):
+    command = [sys.executable, "-m", "mynah", "run", "llm"]
+    settings = environment(tmp_path, **home_broker, MYNAH_INSTANCE="one")
+    with subprocess.Popen(command, env=settings, cwd=tmp_path, stdin=subprocess.DEVNULL) as worker:
+        try:
+            listed = until_up(mynah, home_broker)
+            assert (listed["name"], listed["instance"], listed["engine"]) == ("llm", "one", "rules")
+            assert listed["pid"] == worker.pid
+            assert {"reason", "host", "model", "version", "up_s", "in_flight", "queued", "counters"} <= set(listed)
+            assert "llm/one" in mynah("status", **home_broker).stdout
+            assert "No tts worker is up: mynah run tts" in mynah("doctor", **home_broker).stdout
+        finally:
+            worker.send_signal(signal.SIGTERM)
+        assert worker.wait(15) == 0
+    (gone,) = json.loads(mynah("status", "--json", **home_broker).stdout)["workers"]
+    assert gone["status"] == "down"
+
+
+def until_up(mynah: Mynah, settings: dict[str, str]) -> dict[str, object]:
+    """The one worker, as soon as it is up."""
+    for _ in range(20):
+        workers = json.loads(mynah("status", "--json", **settings).stdout)["workers"]
+        if workers and workers[0]["status"] == "up":
+            return workers[0]
+    raise TimeoutError
+
+
+@pytest.mark.broker
+def test_a_question_that_nobody_can_answer_says_who_is_missing(mynah, home_broker):
+    assert_sentence(mynah("ask", "hello", **home_broker), "No router worker is running.")
+    assert_sentence(mynah("say", "hello", "-o", "x.wav", **home_broker), "No tts worker is running.")
+
+
+@pytest.mark.broker
+def test_a_spoken_question_without_a_router_says_so(mynah, home_broker, tmp_path):
+    import numpy as np
+
+    (tmp_path / "q.wav").write_bytes(encode(np.zeros(1_600, np.int16)))
+
+    assert_sentence(mynah("turn", "q.wav", **home_broker), "the router is not running")
+
+
+@pytest.mark.broker
+def test_a_password_that_is_not_the_brokers_is_explained(mynah, home_broker, tmp_path):
+    home = tmp_path / "elsewhere"
+    home.mkdir()
+    (home / "credentials.json").write_text(json.dumps({"guest": "wrong"}))
+
+    done = mynah("doctor", **{**home_broker, "MYNAH_HOME": str(home)})
+
+    assert done.returncode == 1
+    assert "lets us in" in done.stdout
