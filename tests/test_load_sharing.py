@@ -56,6 +56,7 @@ def speech(fleet, seconds: float) -> Samples:
 async def guest(fleet, recognisers: int) -> AsyncIterator[Bus]:
     """A guest who knows this many recognisers to be up."""
     async with Bus(Role.GUEST, fleet.settings) as bus:
+        await bus.ready(10)
         with told(bus, lambda: len(members(bus)) == recognisers) as all_up:
             await all_up
         yield bus
@@ -223,8 +224,10 @@ class Replies:
 
     def note(self, packet: Packet) -> None:
         """Enter a reply."""
-        self.to.add(decode(packet, None).envelope.correlation_id or "")
-        self._more.set()
+        request = decode(packet, None).envelope.correlation_id
+        if request:  # else it is the connection's own echo
+            self.to.add(request)
+            self._more.set()
 
 
 @contextmanager
