@@ -1,5 +1,6 @@
-"""What of a recording is worth listening to."""
+"""What of a recording is worth listening to, and how a recogniser likes it."""
 
+import math
 from collections.abc import Iterator
 from typing import Final
 
@@ -13,6 +14,8 @@ QUIET: Final = 0.05
 """What has less than this part of the speech's amplitude is silence."""
 MARGIN: Final = 15
 """Frames of silence that stay around the speech: the recogniser wants some."""
+ROOM: Final = SAMPLE_RATE // 4
+ROOM_NOISE: Final = 10 ** (-35 / 20)
 SEARCHED: Final = 250
 """Frames at the end of a window in which the quietest place to cut is looked for."""
 
@@ -26,6 +29,20 @@ def without_silence(audio: Samples) -> Samples:
     if not loud.size:
         return audio[:0]
     return audio[max(0, loud[0] - MARGIN) * FRAME : (loud[-1] + 1 + MARGIN) * FRAME]
+
+
+def in_a_room(audio: Samples) -> Samples:
+    """The recording with a quiet room around and behind it, the same one every time.
+
+    Perfect silence, as in synthetic speech, is far from all that the model has heard. Measured: with a room, 51 of 66
+    commands instead of 48, and "what time is it" from eSpeak instead of "what are you".
+    """
+    if not audio.size:
+        return audio
+    louder = np.pad(audio.astype(np.float64), ROOM)
+    loudness = math.sqrt(np.mean(np.square(audio, dtype=np.float64)))
+    noise = np.random.default_rng(0).normal(0.0, loudness * ROOM_NOISE, louder.size)
+    return np.clip(louder + noise, -32_768, 32_767).astype(np.int16)
 
 
 def windows(audio: Samples, longest_s: float) -> Iterator[Samples]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from stt_worker.engines import SAMPLE_RATE, Learned, Partial, Samples, Transcription
 from stt_worker.engines.errors import BadAudio, BadWords, EngineUnavailable, LanguageUnknown
-from stt_worker.engines.silence import windows, without_silence
+from stt_worker.engines.silence import in_a_room, windows, without_silence
 from stt_worker.engines.sphinx_ears import DictationEars, Ears, GrammarEars
 from stt_worker.grammar.cache import GrammarCache
 from stt_worker.grammar.errors import VocabularyError
@@ -76,7 +76,7 @@ class Sphinx:
         _check(audio, sample_rate, language)
         began = time.perf_counter()
         ears = self._listening()
-        heard = [ears.hear(part, is_over=True) for part in windows(without_silence(audio), WINDOW_S)]
+        heard = [ears.hear(in_a_room(part), is_over=True) for part in windows(without_silence(audio), WINDOW_S)]
         said = [part for part in heard if part.text and part.confidence >= ears.believes_from]
         return Transcription(
             text=" ".join(part.text for part in said),
@@ -96,7 +96,7 @@ class Sphinx:
         _check(audio, sample_rate, language)
         ears = self._listening()
         parts = list(windows(without_silence(audio), WINDOW_S))
-        heard = [ears.hear(part, is_over=part is not parts[-1]) for part in parts]
+        heard = [ears.hear(in_a_room(part), is_over=part is not parts[-1]) for part in parts]
         said = [part for part in heard if part.text and part.confidence >= ears.believes_from]
         return Partial(" ".join(part.text for part in said), is_complete=len(heard) == 1 and heard[0].is_complete)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hassil import Intents
 
@@ -12,11 +12,13 @@ from stt_worker.grammar.grammar import Arc, Grammar
 from stt_worker.grammar.pronounce import Pronouncer
 from stt_worker.grammar.templates import UNREADABLE, Sentences
 
+MOST_STATES: Final = 200_000
+"""A third of them is needed for all of Home Assistant's English."""
 Place = tuple[Node, bool]
 """Where a word may start, and whether the sentence may end before it."""
 
 
-def compile_grammar(vocabulary: Mapping[str, Any], dictionary: Path) -> Grammar:
+def compile_grammar(vocabulary: Mapping[str, Any], dictionary: Path, most_states: int = MOST_STATES) -> Grammar:
     """The grammar of all sentences that hassil recognises with this vocabulary, pronounced with this cmudict.
 
     Raises BadVocabulary if hassil cannot read it and VocabularyTooLarge if it holds too much.
@@ -25,7 +27,7 @@ def compile_grammar(vocabulary: Mapping[str, Any], dictionary: Path) -> Grammar:
         intents = Intents.from_dict(dict(vocabulary))
     except UNREADABLE as error:
         raise BadVocabulary(f"hassil cannot read the intents: {error!r}") from error
-    characters = Dawg()
+    characters = Dawg(most_states)
     sentences = Sentences(characters, intents.language)
     start = (sentences.of(intents), False)
     following = _words(characters, start)
@@ -73,7 +75,7 @@ def _minimal(
     following: Mapping[Place, list[tuple[str, Place]]], start: Place, sayable: Collection[str]
 ) -> tuple[Dawg, Node]:
     """The graph over words, and its first node."""
-    words = Dawg()
+    words = Dawg(MOST_STATES)
     made: dict[Place, Node] = {}
     # A node has a larger number than those that it leads to: in order of number, they are made by then.
     for place in sorted(following):

@@ -26,7 +26,7 @@ _HOLE_LABEL = "\0"
 class Dawg:
     """Interned nodes over single-character labels; runs of spaces count as one, and none at the end."""
 
-    def __init__(self, most_nodes: int = 1_000_000, longest: int = 250) -> None:
+    def __init__(self, most_nodes: int, longest: int = 250) -> None:
         self._most_nodes = most_nodes
         self._longest = longest
         self._arcs: list[Arcs] = []

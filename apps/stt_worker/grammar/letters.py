@@ -169,14 +169,12 @@ _RULES = tuple(
 
 
 def guess(word: str) -> str:
-    """How a word of the letters a to z is probably pronounced."""
+    """How a word of the letters a to z is probably pronounced; other characters are silent."""
     sounds: list[str] = []
     place = 0
     while place < len(word):
-        for pattern, heard in _RULES:
-            match = pattern.match(word, place)
-            if match:
-                sounds += heard
-                place = match.end()
-                break
+        matches = ((pattern.match(word, place), heard) for pattern, heard in _RULES)
+        match, heard = next(((match, heard) for match, heard in matches if match), (None, ()))
+        sounds += heard
+        place = match.end() if match else place + 1
     return " ".join(sounds)

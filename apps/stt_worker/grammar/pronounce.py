@@ -63,7 +63,7 @@ class Pronouncer:
 
     def _inflected(self, word: str) -> str:
         """A known word with a plural or possessive s."""
-        for ending in ("'s", "s'", "s"):
+        for ending in ("'s", "s'", "es", "s"):
             stem = self._known(word.removesuffix(ending)) if word.endswith(ending) else ""
             if stem:
                 last = stem.split()[-1]
@@ -99,7 +99,7 @@ class Pronouncer:
 
 def _plain(label: str) -> str:
     """The spoken side of a label, in lower case and without accents."""
-    return "".join(c for c in unicodedata.normalize("NFKD", spoken(label)) if not unicodedata.combining(c))
+    return "".join(c for c in unicodedata.normalize("NFKD", spoken(label).casefold()) if not unicodedata.combining(c))
 
 
 def _parts(plain: str, language: str) -> Iterator[str]:
