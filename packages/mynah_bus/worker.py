@@ -176,6 +176,7 @@ class Worker:
             queued=self.dispatcher.queued,
             in_flight=self.dispatcher.in_flight,
             stall_max_ms=round(self.probe.maximum_ms, 1),
+            stall_p99_ms=round(self.probe.p99_ms, 1),
             breakers=self.breakers(),
             counters=dict(self.bus.counters),
         )

@@ -30,6 +30,8 @@ class Health(State, topic="system/health/{service}/{instance}", by=WORKERS, to=t
     in_flight: int = 0
     stall_max_ms: float = 0.0
     """Longest time that the event loop did not turn, since the start."""
+    stall_p99_ms: float = 0.0
+    """How long 99 % of what came in waited for the event loop at most, since the start."""
     breakers: dict[str, str] = Field(default_factory=dict)
     counters: dict[str, int] = Field(default_factory=dict)
 

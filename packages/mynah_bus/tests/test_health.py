@@ -1,6 +1,7 @@
 """What a worker tells about itself, and when."""
 
 import asyncio
+import time
 from itertools import pairwise
 from typing import Self
 
@@ -78,6 +79,25 @@ async def test_health_tells_what_a_worker_is_and_does(broker):
     assert health.pid > 0
     assert health.counters["received"] >= 3
     assert told(broker)[-1].counters["handled"] == 3
+
+
+class Hog:
+    """Keeps the event loop to itself for a moment."""
+
+    @handles
+    async def recall(self, query: MemoryQuery) -> MemoryResults:
+        until = time.monotonic() + 0.050
+        while time.monotonic() < until:
+            pass
+        return found(query.text)
+
+
+async def test_health_tells_how_long_the_loop_stood_still_at_worst_and_nearly_always(broker):
+    worker = member("one", Hog())
+    async with at_work(broker, worker), joined(broker, Role.SKILL) as bus:
+        await bus.request(MemoryQuery(text="?"))
+    last = told(broker)[-1]
+    assert 0 < last.stall_p99_ms <= last.stall_max_ms
 
 
 @pytest.mark.req("MET-05", "MET-09")
