@@ -12,12 +12,10 @@ from pydantic import ValidationError
 from mynah_bus.context import Context, new_id
 from mynah_bus.errors import BadMessage
 from mynah_bus.packet import Packet
-from mynah_contracts import CATALOGUE, Envelope, Kind, Message
+from mynah_contracts import CATALOGUE, HEADER, Envelope, Kind, Message
 
 MANY = 100
 """Errors of a message above which it would take long to look at them."""
-HEADER = "mynah"
-"""The user property that carries a frame's envelope."""
 
 _PARAMETER = re.compile(r"\\\{[a-z_]+\\\}")
 _MARKS = frozenset(Envelope.model_fields) - {"type"}

@@ -1,6 +1,6 @@
 """Every message between workers: payload, topic, delivery, who may send it and who hears it."""
 
-from mynah_contracts.envelope import Envelope
+from mynah_contracts.envelope import HEADER, Envelope
 from mynah_contracts.llm import ChatMessage, LlmCancel, LlmDelta, LlmRequest, LlmResponse
 from mynah_contracts.memory import (
     Character,
@@ -33,6 +33,7 @@ from mynah_contracts.wake import MicControl, WakeEvent
 
 __all__ = [
     "CATALOGUE",
+    "HEADER",
     "OBSERVERS",
     "WORKERS",
     "Accepted",

@@ -1,8 +1,11 @@
 """What travels around a payload."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
+
+HEADER: Final = "mynah"
+"""The MQTT 5 user property that carries the envelope of a Frame."""
 
 Identifier = Annotated[str, Field(max_length=128)]
 

@@ -5,7 +5,7 @@ Message
 ├── Event     this happened             QoS 1, everyone who listens
 ├── State     the latest value          QoS 1, retained, late joiners too
 ├── Stream    one of many small pieces  QoS 0, expires, oldest dropped when a listener lags
-└── Frame     audio: the payload is the bytes, the other fields travel beside it
+└── Frame     audio: the payload is the bytes, the other fields travel beside it; also a Command or an Event
 """
 
 import re
@@ -107,6 +107,8 @@ class Message(Part):
         super().__pydantic_init_subclass__(**kwargs)
         if topic is None and name is None:
             return
+        if not hasattr(cls, "kind"):
+            raise TypeError(f"{cls.__name__}: no base says how it is delivered: Command, Event, State or Stream")
         if topic is not None and not TOPIC.fullmatch(topic):
             raise TypeError(f"{cls.__name__}: {topic!r} is not a topic")
         parameters = tuple(PARAMETER.findall(topic or ""))
@@ -188,8 +190,11 @@ class Stream(Message):
     expires = 10
 
 
-class Frame(Event):
-    """Audio: the payload is the bytes, the other fields travel in MQTT 5 user properties."""
+class Frame(Message):
+    """Audio: the payload is the bytes, the other fields travel in an MQTT 5 user property.
+
+    The first of two bases, as in `class Speech(Frame, Event, …)`: the other one says how it is delivered.
+    """
 
     framed = True
     qos = 0

@@ -41,7 +41,6 @@ class Transcribe(
 ):
     """Put a recording into words: a WAV of any rate, or 16 kHz mono 16-bit samples."""
 
-    kind = Command.kind
     qos = 1
     expires = 60
 
@@ -55,7 +54,6 @@ class TranscribePart(
 ):
     """Put a recording that still grows into words, for people who watch and for an earlier end of speech."""
 
-    kind = Command.kind
     qos = 0
     expires = 2
 

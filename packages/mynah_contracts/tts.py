@@ -19,7 +19,7 @@ class Said(Event, topic="tts/said", by=Role.TTS, to=(Role.ROUTER, Role.SKILL)):
     """Time to the first piece."""
 
 
-class Speech(Frame, topic="satellite/{satellite}/play", by=Role.TTS, to=Role.SATELLITE):
+class Speech(Frame, Event, topic="satellite/{satellite}/play", by=Role.TTS, to=Role.SATELLITE):
     """A piece of a spoken sentence: mono 16-bit samples, played in order of `n`, then `seq`."""
 
     qos = 1
@@ -53,7 +53,7 @@ class Say(
     voice: str | None = Field(default=None, max_length=64)
 
 
-class SpokenRecording(Frame, topic="tts/recording", by=Role.TTS, to=(Role.SKILL,)):
+class SpokenRecording(Frame, Event, topic="tts/recording", by=Role.TTS, to=(Role.SKILL,)):
     """A synthesised text as one WAV file."""
 
     qos = 1

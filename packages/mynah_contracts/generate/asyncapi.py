@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from mynah_contracts import Accepted, Envelope, Failed, Kind, Message, Role
+from mynah_contracts import HEADER, Accepted, Envelope, Failed, Kind, Message, Role
 from mynah_contracts.generate import BASE
 from mynah_contracts.generate.schemas import Schema, body_of, component_schemas, every_message, remarks
 
-FRAME_PROPERTY: Final = "mynah"
-"""The MQTT 5 user property that carries a frame's envelope."""
 REPLY: Final = "reply"
 DIRECTED: Final = "directed"
 MQTT: Final = {"bindingVersion": "0.2.0"}
@@ -174,7 +172,7 @@ def _message(message: type[Message], references: dict[Any, Schema]) -> dict[str,
     if contract.answers:
         headers["responseTopic"] = {"type": "string", "pattern": f"^{BASE}/reply/"}
     if framed:
-        headers[FRAME_PROPERTY] = {
+        headers[HEADER] = {
             "type": "string",
             "description": "The envelope as JSON; its fields may also be given as user properties of their own.",
             "contentMediaType": "application/json",

@@ -62,18 +62,39 @@ def test_only_a_command_is_replied_to(kind: type[Message]) -> None:
 def test_a_frame_has_its_bytes() -> None:
     with pytest.raises(TypeError, match=r"^Wrong: a Frame has one field of bytes, other messages have none$"):
 
-        class Wrong(Frame, topic="test/wrong", by=Role.STT, to=Role.ROUTER):
+        class Wrong(Frame, Event, topic="test/wrong", by=Role.STT, to=Role.ROUTER):
             """Something."""
 
 
 def test_a_frame_has_one_field_of_bytes_only() -> None:
     with pytest.raises(TypeError, match=r"^Wrong: a Frame has one field of bytes, other messages have none$"):
 
-        class Wrong(Frame, topic="test/wrong", by=Role.STT, to=Role.ROUTER):
+        class Wrong(Frame, Event, topic="test/wrong", by=Role.STT, to=Role.ROUTER):
             """Something."""
 
             left: bytes
             right: bytes
+
+
+@pytest.mark.parametrize("base", [Frame, Message])
+def test_a_message_says_how_it_is_delivered(base: type[Message]) -> None:
+    with pytest.raises(TypeError, match=r"^Wrong: no base says how it is delivered: Command, Event, State or Stream$"):
+
+        class Wrong(base, topic="test/wrong", by=Role.STT, to=Role.ROUTER):
+            """Something."""
+
+            sound: bytes
+
+
+@pytest.mark.parametrize("kind", [Command, Event])
+def test_a_frame_is_delivered_as_its_other_base_is(kind: type[Message]) -> None:
+    class Right(Frame, kind, topic="test/right", by=Role.STT, to=Role.ROUTER):
+        """Something."""
+
+        sound: bytes
+
+    assert Right.contract.kind is kind.kind
+    assert (Right.contract.qos, Right.contract.expires) == (0, 10)
 
 
 @pytest.mark.parametrize("kind", [Command, Event, State, Stream])
@@ -132,7 +153,7 @@ def test_the_kind_is_the_delivery(kind: type[Message], delivery: Kind, qos: int,
 
 
 def test_a_frame_travels_beside_its_header() -> None:
-    class Right(Frame, topic="test/{place}/right", by=Role.STT, to=Role.TTS):
+    class Right(Frame, Event, topic="test/{place}/right", by=Role.STT, to=Role.TTS):
         """Something."""
 
         sound: bytes

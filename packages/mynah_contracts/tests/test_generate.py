@@ -15,9 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator, Draft202012Validator
 
-from mynah_bus.wire import HEADER
-from mynah_contracts import CATALOGUE, Envelope, Kind, Message, Role
-from mynah_contracts.generate.asyncapi import FRAME_PROPERTY
+from mynah_contracts import CATALOGUE, HEADER, Envelope, Kind, Message, Role
 from mynah_contracts.generate.documents import SCHEMAS, documents, stale, write
 from mynah_contracts.tests.strategies import messages
 
@@ -153,7 +151,7 @@ def test_each_role_does_in_the_document_what_the_contract_says(
 def test_what_is_sent_fits_the_document(asyncapi: dict[str, Any], declared: type[Message], data: st.DataObject) -> None:
     message = data.draw(messages(declared))
     envelope = json.loads(Envelope(type=declared.contract.name, data=message.header()).model_dump_json())
-    part = "payload" if declared.contract.body is None else f"headers/properties/{FRAME_PROPERTY}/contentSchema"
+    part = "payload" if declared.contract.body is None else f"headers/properties/{HEADER}/contentSchema"
     schema = {"$ref": f"#/components/messages/{declared.contract.name}/{part}", "components": asyncapi["components"]}
     Draft202012Validator(schema).validate(envelope)
     assert not Draft202012Validator(schema).is_valid(envelope | {"type": "another.type"})
@@ -240,10 +238,6 @@ def test_the_page_links_to_what_is_on_it(page: str) -> None:
     links = set(re.findall(r"\]\(#(.*?)\)", page))
     assert links
     assert links <= headings
-
-
-def test_frames_carry_their_envelope_where_the_bus_puts_it() -> None:
-    assert FRAME_PROPERTY == HEADER
 
 
 def _schema(files: dict[Path, str], name: str) -> dict[str, Any]:
