@@ -32,6 +32,9 @@ PLUGINS: Final = (
     "/usr/local/lib/mosquitto_dynamic_security.so",
     "/opt/homebrew/lib/mosquitto_dynamic_security.so",
 )
+TAKEN: Final = "Address already in use"
+REFUSED: Final = "Couldn't open database"
+"""What mosquitto says of a database that it cannot read."""
 STARTS_WITHIN: Final = 10.0
 STOPS_WITHIN: Final = 3.0
 
@@ -40,6 +43,10 @@ class BrokerFailed(MynahError):
     """The broker could not be started."""
 
     code = "broker"
+
+
+class BrokerDamaged(BrokerFailed):
+    """It cannot read what it kept."""
 
 
 def program() -> str | None:
@@ -94,10 +101,8 @@ class Mosquitto:
         """Start it, once more with empty state when what it kept is damaged."""
         try:
             await self._start()
-        except BrokerFailed:
+        except BrokerDamaged:
             database = self._folder / "mosquitto.db"
-            if not database.exists():
-                raise
             damaged = database.with_name(f"mosquitto.db.damaged-{int(time.time())}")
             database.rename(damaged)
             await self._start()
@@ -135,6 +140,7 @@ class Mosquitto:
         if executable is None:
             raise BrokerFailed("mosquitto is not installed: apt install mosquitto, or give MYNAH_BROKER_URL.")
         configuration = self._configure()
+        self._last_error = ""
         self._process = await asyncio.create_subprocess_exec(
             executable,
             "-c",
@@ -168,9 +174,14 @@ class Mosquitto:
                 log.debug("mosquitto: %s", line)
         code = await process.wait()
         if not listening.done():
-            listening.set_exception(
-                BrokerFailed(f"mosquitto ended with {code}: {self._last_error or 'no reason given'}")
-            )
+            listening.set_exception(self._failure(code))
+
+    def _failure(self, code: int) -> BrokerFailed:
+        """Why it ended before it listened."""
+        if TAKEN in self._last_error:
+            return BrokerFailed(f"Another program listens at {self._host}:{self._port} already.")
+        kind = BrokerDamaged if REFUSED in self._last_error else BrokerFailed
+        return kind(f"mosquitto ended with {code}: {self._last_error or 'no reason given'}")
 
     def _configure(self) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -35,11 +35,17 @@ async def test_what_it_keeps_is_for_its_owner_only(tmp_path: Path):
     assert stat.S_IMODE((folder / "rights.json").stat().st_mode) == 0o600
 
 
-async def test_a_port_that_is_taken_is_said(tmp_path: Path):
+async def test_a_port_that_is_taken_is_said_and_what_the_broker_kept_stays(tmp_path: Path):
     port = free_port()
+    async with Mosquitto(tmp_path / "second", port=free_port()):
+        pass
+    kept = tmp_path / "second" / "mosquitto" / "mosquitto.db"
+    before = kept.read_bytes()
     async with Mosquitto(tmp_path / "first", port=port):
-        with pytest.raises(BrokerFailed, match="Address already in use"):
+        with pytest.raises(BrokerFailed, match=f"^Another program listens at 127.0.0.1:{port} already.$"):
             await Mosquitto(tmp_path / "second", port=port).start()
+    assert kept.read_bytes() == before
+    assert not list(kept.parent.glob("*damaged*"))
 
 
 async def test_with_a_damaged_database_it_starts_empty_and_keeps_the_old_file(tmp_path: Path):
