@@ -3,14 +3,17 @@
 import asyncio
 import itertools
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from mynah_bus.link import NO_SUBSCRIBER, SUCCESS, Filter, Hooks
 from mynah_bus.packet import Packet
 from mynah_contracts import Role
 
 OUTBOX: Final = 1_000
+
+T = TypeVar("T")
 
 
 def matches(topic_filter: str, topic: str) -> bool:
@@ -185,7 +188,7 @@ class MemoryLink:
             return False
         code = self._broker.publish(packet)
         if answered is not None and packet.qos:
-            asyncio.get_running_loop().call_soon(answered, code)
+            _in_the_next_turn(answered, code)
         return True
 
     def publish_acknowledged(self, packet: Packet) -> asyncio.Future[int]:
@@ -207,7 +210,7 @@ class MemoryLink:
 
     def deliver(self, packet: Packet) -> None:
         """Hand a packet over in the next turn of the loop."""
-        asyncio.get_running_loop().call_soon(self._hand_over, packet)
+        _in_the_next_turn(self._hand_over, packet)
 
     def _hand_over(self, packet: Packet) -> None:
         if self._open:
@@ -216,3 +219,8 @@ class MemoryLink:
     def _hang_up(self) -> None:
         self._open = self._ready = False
         self._broker.leave(self)
+
+
+def _in_the_next_turn(call: Callable[[T], None], what: T) -> None:
+    """Call from the loop, as a socket that is read does: what the sender has in its context stays with it."""
+    asyncio.get_running_loop().call_soon(call, what, context=Context())

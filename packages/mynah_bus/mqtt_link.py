@@ -266,7 +266,10 @@ class MqttLink:
             self._idle.set()
 
     def _keep(self, parcel: Parcel) -> None:
-        """Let a packet wait; of too many, the oldest goes."""
+        """Let a packet wait; of too many, the oldest goes. What the broker will not take is refused now, not then."""
+        connection = self._connection
+        if connection is not None and len(pack(parcel.packet, FIRST_NUMBER)) > connection.largest:
+            raise self._too_large(connection)
         parcel.since = asyncio.get_running_loop().time()
         self._outbox.append(parcel)
         self._outbox_bytes += len(parcel.packet.payload)

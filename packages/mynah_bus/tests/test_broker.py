@@ -11,7 +11,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from mynah_bus import Bus, BusClosed, BusSettings, MynahError, Worker
+from mynah_bus import Bus, BusClosed, BusSettings, MynahError, RequestFailed, Worker
 from mynah_bus.link import Filter, Hooks
 from mynah_bus.mosquitto import Mosquitto, passwords
 from mynah_bus.mqtt import Address
@@ -19,7 +19,7 @@ from mynah_bus.mqtt_link import OUTBOX, MqttLink
 from mynah_bus.packet import Packet
 from mynah_bus.tests.memory_process import Echo
 from mynah_bus.tests.processes import SUBSCRIBE, Tap, WorkerProcess
-from mynah_contracts import Health, MemoryQuery, MemoryResults, Role
+from mynah_contracts import Health, MemoryQuery, MemoryResults, PlaybackControl, Role, Transcribe
 
 pytestmark = pytest.mark.broker
 
@@ -361,3 +361,15 @@ async def test_more_than_8_mib_is_refused_and_what_follows_arrives(mosquitto, tm
         with pytest.raises(MynahError, match="larger than the 8388608 bytes that the broker takes"):
             await refused
         assert mouth.link.connections == 1
+
+
+@pytest.mark.parametrize("before", [0, 1_100], ids=["at once", "behind what waits"])
+async def test_a_request_of_more_than_8_mib_says_so_instead_of_being_lost(mosquitto, settings, before):
+    async with Bus(Role.GUEST, settings("asker")) as bus:
+        await bus.ready(10)
+        await bus.delivered(PlaybackControl(action="pause"))
+        for _ in range(before):  # more than the broker lets be under way
+            bus.publish(PlaybackControl(action="pause"))
+        with pytest.raises(RequestFailed, match="larger than the 8388608 bytes that the broker takes") as failure:
+            await bus.request(Transcribe(audio=bytes(9 * MIB)))
+        assert failure.value.code == "too_large"

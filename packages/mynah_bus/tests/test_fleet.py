@@ -69,8 +69,10 @@ def test_a_worker_that_has_said_nothing_for_long_is_no_longer_asked(fleet, watch
     assert names(fleet) == ["one"]
     watch.now += 1
     assert names(fleet) == []
+    assert not fleet.is_up(Role.STT)
     fleet.observe(health(seq=2))
     assert names(fleet) == ["one"]
+    assert fleet.is_up(Role.STT)
 
 
 def test_an_old_message_does_not_make_a_silent_worker_believed_again(fleet, watch):

@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 
-from mynah_bus import Bus, BusSettings
+from mynah_bus import Bus, BusSettings, conversation, current
 from mynah_bus.bus import LISTENER_QUEUE
 from mynah_bus.link import NO_SUBSCRIBER, SUCCESS, Filter
 from mynah_bus.memory_link import InMemoryBroker, matches
 from mynah_bus.packet import Packet
+from mynah_bus.testing import serving
 from mynah_bus.tests.puppets import joined
 from mynah_contracts import CharacterGet, Failed, Health, Role, Say, Transcript
 
@@ -88,6 +89,29 @@ async def test_what_is_said_while_the_connection_is_lost_comes_later(broker: InM
         mouth.link.cut()
         mouth.publish(Transcript(text="meanwhile"))
         assert (await anext(heard)).message == Transcript(text="meanwhile")
+
+
+@virtual
+async def test_what_arrives_is_heard_outside_of_its_senders_conversation(broker: InMemoryBroker):
+    turns: list[str | None] = []
+    async with joined(broker, Role.STT, "mouth") as mouth, joined(broker, Role.SKILL) as bus:
+        bus.route(Transcript, lambda _: turns.append(current().turn))
+        async with bus.listening(Transcript) as heard:
+            with conversation(turn="the sender's"):
+                mouth.publish(Transcript(text="?"))
+                mouth.link.attempt(Packet("a/b", b"", qos=1), lambda _: turns.append(current().turn))
+            await anext(heard)
+    assert turns == [None, None]
+
+
+@virtual
+@pytest.mark.parametrize("garbage", [b"", b"\xff{", b"[1]", b'{"type": "tts.say"}', b'{"text": 5}', b'{"v": 9}'])
+async def test_what_fits_no_contract_does_not_disturb_who_watches(garbage):
+    async with serving() as stage:
+        stage.broker.publish(Packet("mynah/stt/final", garbage))
+        stage.broker.publish(Packet("mynah/no/such", garbage))
+        await stage.send(Transcript(text="?"))
+        assert await stage.next(Transcript) == Transcript(text="?")
 
 
 @virtual

@@ -418,11 +418,16 @@ OUTSIDE = ("mynah/tts/say", "mynah/reply", "mynah/replyx/a", "reply/a", "mynah/r
 
 @pytest.mark.parametrize("payload", [b'{"id": "1", "data": {"text": "x"}}', b"garbage"])
 @pytest.mark.parametrize("reply_to", OUTSIDE)
-async def test_a_reply_topic_outside_of_reply_is_never_written_to(broker, reply_to, payload):
-    async with at_work(broker, member("one", Thorough())):
+async def test_a_request_with_a_reply_topic_outside_of_reply_is_not_done_and_never_answered(broker, reply_to, payload):
+    part = Thorough()
+    async with at_work(broker, member("one", part)):
         broker.publish(Packet("mynah/memory/query", payload, qos=1, response_topic=reply_to))
         await asyncio.sleep(10)
+    assert part.asked == 0
     assert [packet.topic for packet in broker.published].count(reply_to) == 0
+    (report,) = [orjson.loads(packet.payload)["data"] for packet in broker.published if "/error" in packet.topic]
+    assert (report["code"], report["about"]) == ("bad_message", "memory.query")
+    assert payload == b"garbage" or report["message"] == "Its reply topic does not lie below reply/."
 
 
 async def test_a_reply_topic_below_reply_is_written_to(broker):
