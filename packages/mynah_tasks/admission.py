@@ -35,6 +35,7 @@ class Admission(NamedTuple):
 def admit(tasks: Sequence[Task], known: Known) -> Admission:
     """Look at all of them before one comes in; raises DuplicateTask, UnknownDependency, DependencyCycle."""
     admission = Admission([], {}, {}, {})
+    depends = False
     names: dict[str, str] = {}
     keys: dict[str, Task] = {}
     for task in tasks:
@@ -43,9 +44,11 @@ def admit(tasks: Sequence[Task], known: Known) -> Admission:
             if task.id in names or known.find(task.id):
                 raise DuplicateTask(f"there is a task {task.id} already")
             admission.fresh[task.id] = task
+            depends = depends or bool(task.depends_on)
         names[task.id] = twin or task.id
         admission.ids.append(names[task.id])
-    _resolve(admission, names, known.find)
+    if depends:
+        _resolve(admission, names, known.find)
     return admission
 
 

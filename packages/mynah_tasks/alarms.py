@@ -25,6 +25,8 @@ class Alarms(Generic[T]):
     """Alarms in the order of their moments; O(log n) each, cancelled ones cost no memory for long."""
 
     def __init__(self) -> None:
+        self.next_due: float | None = None
+        """The moment of the first alarm; None without any."""
         self._heap: list[tuple[float, int, Alarm[T]]] = []
         self._numbers = itertools.count()
         self._cancelled = 0
@@ -33,6 +35,7 @@ class Alarms(Generic[T]):
         """Have `what` ready at `when`."""
         alarm = Alarm(when, what)
         heapq.heappush(self._heap, (when, next(self._numbers), alarm))
+        self._look()
         return alarm
 
     def cancel(self, alarm: Alarm[T]) -> None:
@@ -43,20 +46,19 @@ class Alarms(Generic[T]):
             self._heap = [entry for entry in self._heap if not entry[2].is_cancelled]
             heapq.heapify(self._heap)
             self._cancelled = 0
-
-    @property
-    def next_due(self) -> float | None:
-        """The moment of the first alarm; None without any."""
-        while self._heap:
-            when, _, alarm = self._heap[0]
-            if not alarm.is_cancelled:
-                return when
-            heapq.heappop(self._heap)
-            self._cancelled -= 1
-        return None
+        self._look()
 
     def pop_due(self, now: float) -> T | None:
         """Give out, and forget, the first one whose moment has come."""
-        if (when := self.next_due) is None or when > now:
+        if self.next_due is None or self.next_due > now:
             return None
-        return heapq.heappop(self._heap)[2].what
+        what = heapq.heappop(self._heap)[2].what
+        self._look()
+        return what
+
+    def _look(self) -> None:
+        """Drop what was cancelled from the front."""
+        while self._heap and self._heap[0][2].is_cancelled:
+            heapq.heappop(self._heap)
+            self._cancelled -= 1
+        self.next_due = self._heap[0][0] if self._heap else None

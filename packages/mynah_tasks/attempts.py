@@ -24,12 +24,11 @@ class Registered:
 
 
 class Verdict(NamedTuple):
-    """How an attempt ended."""
+    """How an attempt ended that did not succeed."""
 
     status: TaskStatus
-    result: Any = None
-    error: str | None = None
-    is_final: bool = True
+    error: str
+    is_final: bool = False
     """Whether another attempt makes no sense."""
 
     @classmethod
@@ -37,13 +36,13 @@ class Verdict(NamedTuple):
         """What to make of an exception; one with `retryable = False` says that its like would follow."""
         status = TaskStatus.TIMEOUT if isinstance(error, DeadlineExceeded) else TaskStatus.FAILED
         is_final = not (isinstance(error, retryable) and getattr(error, "retryable", True))
-        return cls(status, None, f"{type(error).__name__}: {error}", is_final)
+        return cls(status, f"{type(error).__name__}: {error}", is_final)
 
 
 class Attempt:
     """What a worker is at."""
 
-    __slots__ = ("claim", "is_over", "kind", "started", "task", "timer", "worker", "worker_id")
+    __slots__ = ("claim", "has_begun", "is_over", "kind", "started", "task", "timer", "worker", "worker_id")
 
     def __init__(self, claim: Claim, worker: Worker, kind: ExecutorKind, started: float) -> None:
         self.claim = claim
@@ -55,5 +54,11 @@ class Attempt:
         """Monotonic seconds."""
         self.task: asyncio.Task[None] | None = None
         self.timer: Timer | None = None
+        self.has_begun = False
         self.is_over = False
         """Whether its end has been decided; its work may still go on."""
+
+    def cancel(self) -> None:
+        """Stop its work; what has not begun will see that it is over."""
+        if self.task and self.has_begun:
+            self.task.cancel()

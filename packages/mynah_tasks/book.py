@@ -75,7 +75,7 @@ class Book:
     @property
     def room(self) -> int:
         """How many tasks more may wait; less than none when retries have come back to a full queue."""
-        return self._capacity - self.pending
+        return self._capacity - len(self._records) + self._running
 
     @property
     def next_due(self) -> float | None:
@@ -106,11 +106,14 @@ class Book:
 
     def take_changes(self) -> Changes:
         """What has happened since the last call; from now on the archive answers for what has ended."""
-        changes = Changes(self._touched.values(), self._ended, self._revoked)
+        touched, self._touched = self._touched, {}
+        if not self._ended and not self._revoked:
+            return Changes(touched.values(), (), ())
+        changes = Changes(touched.values(), self._ended, self._revoked)
         for record in self._ended:
             if record.task.idempotency_key is not None:
                 del self._keys[record.task.idempotency_key]
-        self._touched, self._ended, self._revoked = {}, [], []
+        self._ended, self._revoked = [], []
         return changes
 
     def add(self, tasks: Sequence[Task], now: Moment) -> list[str]:
@@ -120,8 +123,8 @@ class Book:
             raise QueueFull(f"{self.pending} tasks wait and {self._capacity} may")
         for task in admission.fresh.values():
             self._seq += 1
-            record = self._enter(Record(task, self._seq, now.wall, now.monotonic), now)
-            self._touch(record)
+            record = self._touched[task.id] = Record(task, self._seq, now.wall, now.monotonic)
+            self._enter(record, now)
             if waits_for := admission.waits_for.get(task.id):
                 self._graph.add(task.id, waits_for)
             else:
@@ -142,9 +145,9 @@ class Book:
             self._token += 1
             record.token = self._token
             record.attempts += 1
-            if ReadyQueue.is_suspect(record):
+            if record.is_suspect:
                 self._alone = record
-            self._touch(record)
+            self._touched[record.task.id] = record
             claims.append(Claim(record.task, record.attempts, record.token, now.monotonic - record.ready_at))
         return claims
 
@@ -247,14 +250,13 @@ class Book:
             self._step_back(record)
             self._make_ready(record, now)
 
-    def _enter(self, record: Record, now: Moment) -> Record:
+    def _enter(self, record: Record, now: Moment) -> None:
         task = record.task
         self._records[task.id] = record
         if task.idempotency_key is not None:
             self._keys[task.idempotency_key] = record
         if task.expires_at is not None:
             record.expiry = self._expiries.set(now.monotonic + task.expires_at - now.wall, record)
-        return record
 
     def _touch(self, record: Record) -> None:
         self._touched[record.task.id] = record

@@ -1,47 +1,32 @@
 """Runs what a store gives out, a bounded number of tasks at a time."""
 
 import asyncio
-import inspect
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
-from mynah_resilience.retry import RetryPolicy
 from mynah_tasks.attempts import Attempt, Registered, Verdict
 from mynah_tasks.clock import Clock
 from mynah_tasks.context import set_claim
-from mynah_tasks.deadline import Deadline, pause
-from mynah_tasks.errors import NotStorable, StaleClaim, TaskError, UnknownTaskType
+from mynah_tasks.deadline import Deadline
+from mynah_tasks.errors import UnknownTaskType
 from mynah_tasks.executors import ExecutorKind, Executors, free_memory
 from mynah_tasks.metrics import Metrics
 from mynah_tasks.profile import Attempted, Profiler
+from mynah_tasks.recorder import BACK_OFF, Recorder, Terms
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Outcome, Store
+from mynah_tasks.task import Task
 from mynah_tasks.workers import Worker
 
 log = logging.getLogger(__name__)
 
-BACK_OFF = 1.0
-"""Seconds before a store that failed is asked again."""
 HEAVY = 512 * 2**20
 """Bytes that must be free for a memory-intensive task beside another one."""
 LAST_WORDS = 1.0
 """Seconds that cancelled work has for its clean-up when the engine shuts down."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What holds for all attempts."""
-
-    default_timeout: float | None
-    """Seconds; for tasks that name none."""
-    retry: RetryPolicy
-    """How long to wait before which retry, and after which errors; how many there may be is the task's."""
-    chance: Callable[[], float]
-    """A random number from 0 to 1, for the jitter."""
 
 
 class Dispatcher:
@@ -64,7 +49,7 @@ class Dispatcher:
         self._processors = processors
         self._terms = terms
         self._clock = clock
-        self._metrics = metrics
+        self._recorder = Recorder(store, terms, clock, metrics)
         self._profiler = profiler
         self.workers = [Worker(f"worker-{number}") for number in range(1, workers + 1)]
         self._idle = deque(self.workers)
@@ -73,8 +58,11 @@ class Dispatcher:
             self._has_idle.set()
         self._halted = asyncio.Event()
         self._attempts: dict[tuple[str, int], Attempt] = {}
+        self._lost: set[tuple[str, int]] = set()
+        """Ids and tokens of claims that were revoked on their way from the store."""
+        self._settling: set[asyncio.Task[None]] = set()
         self._heavy = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
 
     @property
     def running(self) -> int:
@@ -96,10 +84,13 @@ class Dispatcher:
                         await self._halted.wait()
                 continue
             for claim in claims:
-                if self._halted.is_set():
-                    await self._give_back(claim, was_begun=False)
+                if (claim.task.id, claim.token) in self._lost:
+                    log.info("task %s is not begun: its claim was lost before that", claim.task.id)
+                elif self._halted.is_set():
+                    await self._recorder.give_back(claim, was_begun=False)
                 else:
                     self._begin(claim)
+            self._lost.clear()
 
     def halt(self) -> None:
         """Begin nothing more."""
@@ -108,11 +99,12 @@ class Dispatcher:
         self._store.halt()
 
     def revoke(self, task_id: str, token: int) -> None:
-        """Stop work whose claim is lost."""
+        """Stop work whose claim is lost, or do not begin it."""
         attempt = self._attempts.get((task_id, token))
-        if attempt and self._decide(attempt):
-            self._note(attempt, "revoked")
-            self._cancel(attempt)
+        if attempt is None:
+            self._lost.add((task_id, token))
+        elif self._decide(attempt, "revoked"):
+            attempt.cancel()
 
     async def finish(self, timeout: float | None) -> None:  # by the engine's clock
         """Wait for what is going on; what takes longer is stopped and given back to the store."""
@@ -120,23 +112,26 @@ class Dispatcher:
             async with Deadline(self._clock, timeout):
                 await self._all_ended()
         except TimeoutError:
-            attempts = [attempt for attempt in self._attempts.values() if self._decide(attempt)]
+            attempts = [attempt for attempt in self._attempts.values() if self._decide(attempt, "interrupted")]
             log.warning("%d tasks did not end within %s s and are given back", len(attempts), timeout)
             for attempt in attempts:
-                self._note(attempt, "interrupted")
-                self._cancel(attempt)
-            await asyncio.gather(*(self._give_back(attempt.claim, was_begun=True) for attempt in attempts))
+                attempt.cancel()
+            await asyncio.gather(*(self._recorder.give_back(attempt.claim, was_begun=True) for attempt in attempts))
             try:
                 async with Deadline(self._clock, LAST_WORDS):
                     await self._all_ended()
             except TimeoutError:
-                log.error("%d tasks do not end although they were cancelled", len(self._tasks))  # noqa: TRY400
-                for stubborn in self._tasks:
-                    stubborn.cancel()
+                stubborn = self._going_on()
+                log.error("%d tasks do not end although they were cancelled", len(stubborn))  # noqa: TRY400
+                for task in stubborn:
+                    task.cancel()
 
     async def _all_ended(self) -> None:
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        while tasks := self._going_on():
+            await asyncio.wait(tasks)
+
+    def _going_on(self) -> list[asyncio.Task[None]]:
+        return [attempt.task for attempt in self._attempts.values() if attempt.task] + list(self._settling)
 
     def _has_memory(self) -> bool:
         return self._heavy == 0 or free_memory() >= HEAVY
@@ -148,63 +143,74 @@ class Dispatcher:
             self._has_idle.clear()
         worker.status = "busy"
         registered = self._processors.get(task.task_type)
-        kind = (registered and registered.kind) or ExecutorKind.for_hints(
-            cpu_intensive=task.cpu_intensive, io_bound=task.io_bound
-        )
-        attempt = Attempt(claim, worker, kind, self._clock.monotonic())
+        attempt = Attempt(claim, worker, _kind_of(task, registered), self._clock.monotonic())
         self._attempts[task.id, claim.token] = attempt
         self._heavy += task.memory_intensive
         log.info("%s started task %s (attempt %d)", worker.id, task.id, claim.attempt)
-        attempt.task = asyncio.create_task(self._work(attempt, registered))
-        self._tasks.add(attempt.task)
-        attempt.task.add_done_callback(lambda done: self._gone(attempt, done))
+        timeout = self._terms.default_timeout if task.timeout is None else task.timeout
+        if timeout is not None and attempt.kind is ExecutorKind.INLINE:
+            due = attempt.started + timeout
+            attempt.timer = self._clock.call_at(due, lambda: self._pass_deadline(attempt, timeout))
+        attempt.task = self._loop.create_task(self._work(attempt, registered, timeout))
 
-    async def _work(self, attempt: Attempt, registered: Registered | None) -> None:
+    async def _work(self, attempt: Attempt, registered: Registered | None, timeout: float | None) -> None:
+        attempt.has_begun = True
         set_claim(attempt.claim)
         try:
-            result = await self._execute(attempt, registered)
-        except asyncio.CancelledError as error:
-            if attempt.is_over:
-                return
-            if asyncio.current_task().cancelling():  # type: ignore[union-attr]  # there is one: this
-                raise
-            verdict = Verdict.on(error, retryable=self._terms.retry.on)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # a processor may raise anything; it ends here
-            verdict = Verdict.on(error, retryable=self._terms.retry.on)
-        else:
-            verdict = Verdict(TaskStatus.COMPLETED, result)
-        if self._decide(attempt):
-            self._leave(attempt)
-            await self._settle(attempt, verdict)
+            if not attempt.is_over:
+                await self._make(attempt, registered, timeout)
+        finally:
+            if attempt.worker:
+                self._leave(attempt)
+            del self._attempts[attempt.claim.task.id, attempt.claim.token]
 
-    async def _execute(self, attempt: Attempt, registered: Registered | None) -> Any:
+    async def _make(self, attempt: Attempt, registered: Registered | None, timeout: float | None) -> None:
+        """Make the attempt; whoever ends it first decides its outcome."""
+        claim = attempt.claim
+        try:
+            if registered and attempt.kind is ExecutorKind.INLINE and not claim.task.memory_intensive:
+                result = registered.processor(claim.task.payload)
+                if hasattr(result, "__await__"):
+                    result = await result
+            else:
+                result = await self._elsewhere(attempt, registered, timeout)
+        except asyncio.CancelledError as error:
+            if not attempt.is_over and attempt.task and attempt.task.cancelling():
+                raise
+            await self._fail(attempt, error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # a processor may raise anything; it ends here
+            await self._fail(attempt, error)
+        else:
+            if self._decide(attempt, TaskStatus.COMPLETED):
+                outcome = Outcome(TaskStatus.COMPLETED, result, None, self._leave(attempt))
+                await self._recorder.finish(claim, outcome)
+
+    async def _elsewhere(self, attempt: Attempt, registered: Registered | None, timeout: float | None) -> Any:
+        """Have the work done off the loop, or where it fits into memory."""
         task = attempt.claim.task
         if registered is None:
             raise UnknownTaskType(f"no processor is registered for {task.task_type!r}")
-        timeout = self._terms.default_timeout if task.timeout is None else task.timeout
-        if attempt.kind is not ExecutorKind.INLINE:
-            return await self._executors.run(
-                attempt.kind, registered.processor, task.payload, timeout=timeout, memory_heavy=task.memory_intensive
-            )
-        if timeout is not None:
-            attempt.timer = self._clock.call_at(
-                attempt.started + timeout, lambda: self._pass_deadline(attempt, timeout)
-            )
-        if task.memory_intensive:
-            return await self._executors.run(
-                attempt.kind, registered.processor, task.payload, timeout=None, memory_heavy=True
-            )
-        result = registered.processor(task.payload)
-        return await result if inspect.isawaitable(result) else result
+        if attempt.kind is ExecutorKind.INLINE:
+            timeout = None  # it has its timer
+        return await self._executors.run(
+            attempt.kind, registered.processor, task.payload, timeout=timeout, memory_heavy=task.memory_intensive
+        )
+
+    async def _fail(self, attempt: Attempt, error: BaseException) -> None:
+        verdict = Verdict.on(error, retryable=self._terms.retry.on)
+        if self._decide(attempt, verdict.status):
+            await self._recorder.settle(attempt.claim, verdict, self._leave(attempt))
 
     def _pass_deadline(self, attempt: Attempt, timeout: float) -> None:
         """Report at the deadline, whether or not the work ends when it is cancelled."""
-        if self._decide(attempt):
-            self._cancel(attempt)
-            verdict = Verdict(TaskStatus.TIMEOUT, error=f"no result after {timeout:g} s", is_final=False)
-            self._spawn(self._settle(attempt, verdict))
+        if self._decide(attempt, TaskStatus.TIMEOUT):
+            attempt.cancel()
+            verdict = Verdict(TaskStatus.TIMEOUT, f"no result after {timeout:g} s")
+            settling = self._loop.create_task(self._recorder.settle(attempt.claim, verdict, timeout))
+            self._settling.add(settling)
+            settling.add_done_callback(self._settling.discard)
 
-    def _decide(self, attempt: Attempt) -> bool:
+    def _decide(self, attempt: Attempt, ended: str) -> bool:
         """Take the right to say how an attempt ended; false when somebody has taken it."""
         if attempt.is_over:
             return False
@@ -212,87 +218,27 @@ class Dispatcher:
         self._heavy -= attempt.claim.task.memory_intensive
         if attempt.timer:
             attempt.timer.cancel()
+        if self._profiler:
+            self._profiler.add(Attempted.of(attempt, ended, self._clock.monotonic()))
         return True
 
-    def _cancel(self, attempt: Attempt) -> None:
-        if attempt.task:
-            attempt.task.cancel()
-
-    def _leave(self, attempt: Attempt) -> None:
-        """Let the worker go on with something else; its claim will stand behind this outcome in the store's books."""
+    def _leave(self, attempt: Attempt) -> float:
+        """Let the worker go on with something else; how many seconds it was at this."""
         worker, attempt.worker = attempt.worker, None
-        if worker is None:
-            return
         took = self._clock.monotonic() - attempt.started
-        worker.tasks_processed += 1
-        worker.total_execution_time += took
-        worker.status = "idle"
-        self._idle.append(worker)
-        self._has_idle.set()
+        if worker:
+            worker.tasks_processed += 1
+            worker.total_execution_time += took
+            worker.status = "idle"
+            self._idle.append(worker)
+            self._has_idle.set()
+        return took
 
-    def _gone(self, attempt: Attempt, done: asyncio.Task[None]) -> None:
-        """The work has really ended."""
-        self._tasks.discard(done)
-        del self._attempts[attempt.claim.task.id, attempt.claim.token]
-        self._leave(attempt)
-        if not done.cancelled() and (error := done.exception()):
-            log.critical("task %s could not be settled", attempt.claim.task.id, exc_info=error)
 
-    async def _settle(self, attempt: Attempt, verdict: Verdict) -> None:
-        """Have the store write down what came of an attempt, as often as it takes."""
-        claim, took = attempt.claim, self._clock.monotonic() - attempt.started
-        self._note(attempt, verdict.status)
-        self._metrics.timeouts += verdict.status is TaskStatus.TIMEOUT
-        while True:
-            try:
-                if verdict.is_final or claim.attempt > claim.task.max_retries:
-                    await self._store.finish(claim, Outcome(verdict.status, verdict.result, verdict.error, took))
-                else:
-                    delay = self._terms.retry.delay(claim.attempt, self._terms.chance())
-                    await self._store.retry(claim, verdict.error or "", delay)
-                    self._metrics.retries += 1
-                    log.warning("task %s goes for another attempt in %.1f s: %s", claim.task.id, delay, verdict.error)
-            except StaleClaim:
-                log.info("attempt %d of task %s ended too late: %s", claim.attempt, claim.task.id, verdict.status)
-            except NotStorable as error:
-                verdict = Verdict(TaskStatus.FAILED, error=f"NotStorable: {error}")
-                continue
-            except Exception:  # whatever a store raises, the outcome must get into it
-                log.warning("outcome of task %s not stored, again in %g s", claim.task.id, BACK_OFF, exc_info=True)
-                await pause(self._clock, BACK_OFF)
-                continue
-            return
-
-    async def _give_back(self, claim: Claim, *, was_begun: bool) -> None:
-        """Let another engine begin the task anew, unless it was begun and may be only once."""
-        try:
-            if claim.task.max_retries or not was_begun:
-                await self._store.release(claim)
-            else:
-                error = "interrupted by a shutdown, and may be begun only once: whether it took effect is unknown"
-                await self._store.finish(claim, Outcome(TaskStatus.FAILED, error=error))
-        except TaskError as error:
-            log.warning("task %s could not be given back: %s", claim.task.id, error)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _note(self, attempt: Attempt, ended: str) -> None:
-        if self._profiler is None:
-            return
-        task = attempt.claim.task
-        self._profiler.add(
-            Attempted(
-                task_id=task.id,
-                task_type=task.task_type,
-                tags=task.tags,
-                attempt=attempt.claim.attempt,
-                worker=attempt.worker_id,
-                kind=attempt.kind,
-                ended=ended,
-                waited=attempt.claim.waited,
-                took=self._clock.monotonic() - attempt.started,
-            )
-        )
+def _kind_of(task: Task, registered: Registered | None) -> ExecutorKind:
+    """Where a task runs: as its processor wants it, or else as its hints say."""
+    if registered and registered.kind:
+        return registered.kind
+    if not task.cpu_intensive and not task.io_bound:
+        return ExecutorKind.INLINE
+    return ExecutorKind.for_hints(cpu_intensive=task.cpu_intensive, io_bound=task.io_bound)

@@ -12,13 +12,14 @@ from mynah_resilience.retry import RetryPolicy
 from mynah_tasks.attempts import Processor, Registered
 from mynah_tasks.clock import Clock, SystemClock
 from mynah_tasks.deadline import Deadline
-from mynah_tasks.dispatcher import Dispatcher, Terms
+from mynah_tasks.dispatcher import Dispatcher
 from mynah_tasks.errors import EngineStopped, QueueFull, UnknownTask, UnknownTaskType
 from mynah_tasks.executors import ExecutorKind, Executors
 from mynah_tasks.health import judge
 from mynah_tasks.metrics import Metrics
 from mynah_tasks.presets import PROCESSOR, Preset
 from mynah_tasks.profile import Profiler
+from mynah_tasks.recorder import Terms
 from mynah_tasks.reports import Publisher, Reports
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Rules, Store
@@ -147,7 +148,7 @@ class TaskEngine:
     # Work
 
     async def submit(self, task: Task, *, wait: float = 0.0) -> str:
-        """Accept a task, written down when this returns; its id. Waits `wait` seconds for space, else raises QueueFull.
+        """Accept a task, written down when this returns; its id. Waits `wait` seconds for room, else raises QueueFull.
 
         Raises UnknownTaskType, DuplicateTask, UnknownDependency, NotStorable, StoreUnavailable, EngineStopped.
         """
@@ -162,23 +163,27 @@ class TaskEngine:
         for task in tasks:
             if task.task_type not in self._processors and self._max_workers:
                 raise UnknownTaskType(f"no processor is registered for {task.task_type!r}")
-        until = self._clock.monotonic() + wait
-        while True:
-            try:
-                ids = await self._store.add(tasks)
-            except QueueFull:
-                left = until - self._clock.monotonic()
-                if left <= 0 or len(tasks) > self._rules.capacity:
-                    self._reports.queue_full(self._store.counts.pending, self._rules.capacity)
-                    raise
-                with suppress(TimeoutError):
-                    async with Deadline(self._clock, left):
-                        await self._store.room(len(tasks))
-                continue
-            self._metrics.enqueued += len(ids)
+        try:
+            ids = await self._store.add(tasks)
+        except QueueFull:
+            ids = await self._add_late(tasks, self._clock.monotonic() + wait)
+        self._metrics.enqueued += len(ids)
+        if log.isEnabledFor(logging.INFO):
             for task_id in ids:
                 log.info("task %s enqueued (queue size %d)", task_id, self._store.counts.pending)
-            return ids
+        return ids
+
+    async def _add_late(self, tasks: Sequence[Task], until: float) -> list[str]:
+        """Wait for room until then, in monotonic seconds; raises QueueFull."""
+        while len(tasks) <= self._rules.capacity and (left := until - self._clock.monotonic()) > 0:
+            with suppress(TimeoutError):
+                async with Deadline(self._clock, left):
+                    await self._store.room(len(tasks))
+            with suppress(QueueFull):  # somebody was faster
+                return await self._store.add(tasks)
+        queue_size = self._store.counts.pending
+        self._reports.queue_full(queue_size, self._rules.capacity)
+        raise QueueFull(f"{queue_size} tasks wait and {self._rules.capacity} may")
 
     async def cancel_task(self, task_id: str, reason: str = "cancelled") -> list[str]:
         """Cancel a task and all that depends on it; the ids of what was cancelled, none if it was over or unknown.

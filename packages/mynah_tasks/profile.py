@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mynah_tasks.attempts import Attempt
+
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
@@ -23,6 +25,22 @@ class Attempted:
     waited: float
     """From being ready to being begun."""
     took: float
+
+    @classmethod
+    def of(cls, attempt: Attempt, ended: str, now: float) -> "Attempted":
+        """What an attempt cost that has ended now, in monotonic seconds."""
+        task = attempt.claim.task
+        return cls(
+            task_id=task.id,
+            task_type=task.task_type,
+            tags=task.tags,
+            attempt=attempt.claim.attempt,
+            worker=attempt.worker_id,
+            kind=attempt.kind,
+            ended=ended,
+            waited=attempt.claim.waited,
+            took=now - attempt.started,
+        )
 
 
 @dataclass(slots=True)

@@ -5,9 +5,6 @@ from collections.abc import Callable
 from mynah_tasks.lanes import Lanes
 from mynah_tasks.records import Record
 
-ALONE_FROM = 2
-"""A task under which the process died so often in a row runs alone."""
-
 
 class ReadyQueue:
     """Ready tasks in the order in which they may run, memory-intensive ones and suspects apart."""
@@ -16,11 +13,6 @@ class ReadyQueue:
         self._light = Lanes(ageing)
         self._heavy = Lanes(ageing)
         self._suspects = Lanes(ageing)
-
-    @staticmethod
-    def is_suspect(record: Record) -> bool:
-        """Whether the task must run alone."""
-        return record.crashes >= ALONE_FROM
 
     def push(self, record: Record) -> None:
         """Let a pending task take its place."""
@@ -58,6 +50,6 @@ class ReadyQueue:
         return taken
 
     def _lanes(self, record: Record) -> Lanes:
-        if self.is_suspect(record):
+        if record.is_suspect:
             return self._suspects
         return self._heavy if record.task.memory_intensive else self._light

@@ -16,6 +16,10 @@ class Moment(NamedTuple):
     wall: float
 
 
+ALONE_FROM = 2
+"""A task under which the process died so often in a row runs alone."""
+
+
 class Record:
     """A task that has not ended; slots, because thousands of them wait."""
 
@@ -55,6 +59,11 @@ class Record:
         self.expiry: Alarm[Record] | None = None
         self.outcome: TaskResult | None = None
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it must run alone."""
+        return self.crashes >= ALONE_FROM
+
     def become(self, status: TaskStatus) -> None:
         """Take a step of the state machine."""
         self.status = step(self.status, status)
@@ -86,9 +95,3 @@ class Past(NamedTuple):
     """Of its last claim."""
     is_dead: bool
     """Whether it is a dead letter."""
-
-    @classmethod
-    def of(cls, record: Record) -> "Past":
-        """What is kept of a task that has ended just now."""
-        assert record.outcome is not None
-        return cls(record.task, record.outcome, record.seq, record.token, record.status in DEADLY)

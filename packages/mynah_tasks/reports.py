@@ -48,7 +48,9 @@ class Reports:
             self._publish(f"task_{result.status}", result)
             log.info("result of task %s published", task.id)
         while self._watching:
-            self._watching.pop().set_result(None)
+            future = self._watching.pop()
+            if not future.done():
+                future.set_result(None)
 
     def revoked(self, task_id: str, token: int) -> None:
         """Pass on that a claim is lost."""

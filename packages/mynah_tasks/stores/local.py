@@ -2,8 +2,8 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from mynah_tasks.book import Book
 from mynah_tasks.clock import Clock
@@ -54,9 +54,9 @@ class LocalStore(ABC):
     def counts(self) -> Counts:
         """How many tasks there are."""
 
-    async def add(self, tasks: Sequence[Task]) -> list[str]:
+    def add(self, tasks: Sequence[Task]) -> Coroutine[Any, Any, list[str]]:
         """Accept all or none; see `Store.add`."""
-        return await self._run(lambda book, now: book.add(tasks, now))
+        return self._run(lambda book, now: book.add(tasks, now))
 
     async def room(self, count: int) -> None:
         """Wait until so many tasks more may wait."""
@@ -83,25 +83,25 @@ class LocalStore(ABC):
         if self._asking and not self._asking.answer.done():
             self._asking.answer.set_result([])
 
-    async def finish(self, claim: Claim, outcome: Outcome) -> None:
+    def finish(self, claim: Claim, outcome: Outcome) -> Coroutine[Any, Any, None]:
         """Record the one outcome; see `Store.finish`."""
-        await self._run(lambda book, now: book.finish(claim, outcome, now))
+        return self._run(lambda book, now: book.finish(claim, outcome, now))
 
-    async def retry(self, claim: Claim, error: str, delay: float) -> None:
+    def retry(self, claim: Claim, error: str, delay: float) -> Coroutine[Any, Any, None]:
         """Let the task wait for its next attempt; see `Store.retry`."""
-        await self._run(lambda book, now: book.retry(claim, error, delay, now))
+        return self._run(lambda book, now: book.retry(claim, error, delay, now))
 
-    async def release(self, claim: Claim) -> None:
+    def release(self, claim: Claim) -> Coroutine[Any, Any, None]:
         """Give the task back, its attempt uncounted; see `Store.release`."""
-        await self._run(lambda book, now: book.release(claim, now))
+        return self._run(lambda book, now: book.release(claim, now))
 
-    async def cancel(self, task_id: str, reason: str) -> list[str]:
+    def cancel(self, task_id: str, reason: str) -> Coroutine[Any, Any, list[str]]:
         """End a task and all that depends on it; see `Store.cancel`."""
-        return await self._run(lambda book, now: book.cancel(task_id, reason, now))
+        return self._run(lambda book, now: book.cancel(task_id, reason, now))
 
-    async def get(self, task_id: str) -> Entry | None:
+    def get(self, task_id: str) -> Coroutine[Any, Any, Entry | None]:
         """The task and how far it is."""
-        return await self._run(lambda book, _: book.find(task_id))
+        return self._run(lambda book, _: book.find(task_id))
 
     async def wait(self, task_id: str) -> TaskResult:
         """Wait for the task's outcome; see `Store.wait`."""

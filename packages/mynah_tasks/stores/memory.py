@@ -5,12 +5,12 @@ from typing import Self, TypeVar
 
 from mynah_tasks.book import Book
 from mynah_tasks.errors import EngineStopped
-from mynah_tasks.records import Moment, Past
+from mynah_tasks.records import Moment
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Counts
 from mynah_tasks.stores.local import LocalStore, Step
 from mynah_tasks.stores.shelf import Shelf
-from mynah_tasks.task import DeadLetter, Entry
+from mynah_tasks.task import DeadLetter, Entry, TaskResult
 
 T = TypeVar("T")
 
@@ -54,6 +54,11 @@ class MemoryStore(LocalStore):
     async def get(self, task_id: str) -> Entry | None:
         """The task and how far it is."""
         return self._opened().find(task_id)
+
+    async def wait(self, task_id: str) -> TaskResult:
+        """Wait for the task's outcome; see `Store.wait`."""
+        entry = self._opened().find(task_id)
+        return entry.state if entry and entry.state.status.is_terminal else await super().wait(task_id)
 
     async def entries(
         self, *, status: TaskStatus | None = None, tag: str | None = None, limit: int = 100, before: str | None = None
@@ -108,10 +113,11 @@ class MemoryStore(LocalStore):
         book = self._opened()
         now = Moment(self._clock.monotonic(), self._clock.wall())
         result = step(book, now)
-        answer = self._serve(book, now)
+        answer = self._serve(book, now) if self._asking else None
         changes = book.take_changes()
         for record in changes.ended:
-            book.forget_dead(self._shelf.put(Past.of(record)))
+            if crowded_out := self._shelf.put(record):
+                book.forget_dead(crowded_out)
         self._desk.tell(changes, book.room, book.next_due)
         if answer:
             self._give(answer)

@@ -3,7 +3,7 @@
 import logging
 from collections import OrderedDict
 
-from mynah_tasks.records import Past
+from mynah_tasks.records import DEADLY, Past, Record
 
 log = logging.getLogger(__name__)
 
@@ -13,36 +13,36 @@ class Shelf:
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
-        self._past: OrderedDict[str, Past] = OrderedDict()
-        self._dead: OrderedDict[str, Past] = OrderedDict()
-        self._keys: dict[str, Past] = {}
+        self._past: OrderedDict[str, Record] = OrderedDict()
+        self._dead: OrderedDict[str, Record] = OrderedDict()
+        self._keys: dict[str, str] = {}
 
     def find(self, task_id: str) -> Past | None:
         """The task with this id."""
-        return self._dead.get(task_id) or self._past.get(task_id)
+        record = self._past.get(task_id) or self._dead.get(task_id)
+        return self._of(record) if record else None
 
     def find_key(self, key: str) -> Past | None:
         """The task with this idempotency key."""
-        return self._keys.get(key)
+        task_id = self._keys.get(key)
+        return self.find(task_id) if task_id else None
 
-    def put(self, past: Past) -> int:
+    def put(self, record: Record) -> int:
         """Keep what has ended; how many dead letters had to go for it."""
-        place = self._dead if past.is_dead else self._past
-        place[past.task.id] = past
-        if past.task.idempotency_key is not None:
-            self._keys[past.task.idempotency_key] = past
-        if len(place) <= self._keep:
+        if record.task.idempotency_key is not None:
+            self._keys[record.task.idempotency_key] = record.task.id
+        if record.status not in DEADLY:
+            self._place(self._past, record)
             return 0
-        _, oldest = place.popitem(last=False)
-        if oldest.task.idempotency_key is not None:
-            del self._keys[oldest.task.idempotency_key]
-        if oldest.is_dead:
-            log.error("dead letter %s is forgotten: there are more than %d", oldest.task.id, self._keep)
-        return oldest.is_dead
+        gone = self._place(self._dead, record)
+        if gone is None:
+            return 0
+        log.error("dead letter %s is forgotten: there are more than %d", gone.task.id, self._keep)
+        return 1
 
     def bury(self, task_id: str) -> None:
         """Let a dead letter become a task that has merely ended."""
-        self.put(self._dead.pop(task_id)._replace(is_dead=False))
+        self._place(self._past, self._dead.pop(task_id))
 
     def bury_all(self) -> int:
         """Let all dead letters become tasks that have merely ended; how many they were."""
@@ -53,8 +53,23 @@ class Shelf:
 
     def dead(self) -> list[Past]:
         """The dead letters, the newest first."""
-        return list(reversed(self._dead.values()))
+        return [self._of(record) for record in reversed(self._dead.values())]
 
     def all(self) -> list[Past]:
         """All of it, in no order."""
-        return [*self._past.values(), *self._dead.values()]
+        return [self._of(record) for place in (self._past, self._dead) for record in place.values()]
+
+    def _place(self, place: OrderedDict[str, Record], record: Record) -> Record | None:
+        """Put it there; the one that had to go for it, if any."""
+        place[record.task.id] = record
+        if len(place) <= self._keep:
+            return None
+        _, oldest = place.popitem(last=False)
+        if oldest.task.idempotency_key is not None:
+            del self._keys[oldest.task.idempotency_key]
+        return oldest
+
+    def _of(self, record: Record) -> Past:
+        assert record.outcome is not None
+        is_dead = record.task.id in self._dead
+        return Past(record.task, record.outcome, record.seq, record.token, is_dead)

@@ -136,3 +136,77 @@ async def test_cancelling_twice_and_too_late_changes_nothing(start, store) -> No
     assert await engine.cancel_task(task_id) == []
     assert await engine.get_task_result(task_id) == result
     assert engine.queue_metrics()["tasks_completed"] == 1
+
+
+class Hesitant:
+    """A store whose claims arrive when the test lets them."""
+
+    def __init__(self, store) -> None:
+        self._store = store
+        self.has_claimed, self.may_arrive = asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    async def __aenter__(self):
+        await self._store.__aenter__()
+        return self
+
+    async def __aexit__(self, *trouble) -> None:
+        await self._store.__aexit__(*trouble)
+
+    async def claim(self, limit, heavy):
+        claims = await self._store.claim(limit, heavy)
+        self.has_claimed.set()
+        await self.may_arrive.wait()
+        return claims
+
+
+async def test_a_task_cancelled_while_its_claim_is_on_its_way_is_not_begun(start, store, puppet) -> None:
+    hesitant = Hesitant(store)
+    engine = await start(hesitant)
+    task_id = await engine.submit(Task("work"))
+    await hesitant.has_claimed.wait()
+    assert await engine.get_task_status(task_id) is TaskStatus.RUNNING
+    assert await engine.cancel_task(task_id) == [task_id]
+    hesitant.may_arrive.set()
+    assert (await engine.wait_for_task(await engine.submit(Task("echo", 1)))).result == 1
+    await engine.shutdown()
+    assert puppet.acts == []
+
+
+async def test_a_task_cancelled_when_its_claim_has_just_arrived_is_not_begun(start, store, puppet) -> None:
+    hesitant = Hesitant(store)
+    engine = await start(hesitant)
+    task_id = await engine.submit(Task("work"))
+    await hesitant.has_claimed.wait()
+    hesitant.may_arrive.set()
+    assert await engine.cancel_task(task_id) == [task_id]
+    assert (await engine.wait_for_task(task_id)).status is TaskStatus.CANCELLED
+    await engine.shutdown()
+    assert puppet.acts == [] or puppet.acts[0].was_cancelled
+
+
+async def test_a_cancelled_task_whose_claim_arrives_at_the_shutdown_stays_cancelled(start, store, puppet) -> None:
+    hesitant = Hesitant(store)
+    engine = await start(hesitant)
+    task_id = await engine.submit(Task("work"))
+    await hesitant.has_claimed.wait()
+    await engine.cancel_task(task_id)
+    stopping = asyncio.create_task(engine.shutdown())
+    hesitant.may_arrive.set()
+    await stopping
+    await engine.start()
+    assert await engine.get_task_status(task_id) is TaskStatus.CANCELLED
+    assert puppet.acts == []
+
+
+async def test_a_task_cancelled_in_the_breath_in_which_it_was_submitted_is_not_begun(start, puppet) -> None:
+    engine = await start(MemoryStore())
+    await engine.wait_for_task(await engine.submit(Task("echo")))  # from now on somebody asks for claims
+    task_id = await engine.submit(Task("work"))
+    assert await engine.get_task_status(task_id) is TaskStatus.RUNNING
+    assert await engine.cancel_task(task_id) == [task_id]
+    assert (await engine.wait_for_task(await engine.submit(Task("echo", 1)))).result == 1
+    await engine.shutdown()
+    assert puppet.acts == []

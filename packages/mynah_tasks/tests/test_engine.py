@@ -14,6 +14,7 @@ from mynah_tasks.errors import EngineStopped, QueueFull, UnknownTask, UnknownTas
 from mynah_tasks.executors import ExecutorKind
 from mynah_tasks.presets import GATEWAY, JOBS, POOL, PROCESSOR, VOICE
 from mynah_tasks.states import TaskStatus
+from mynah_tasks.stores.memory import MemoryStore
 from mynah_tasks.stores.sqlite import SqliteStore
 from mynah_tasks.task import Priority, Task
 from mynah_tasks.tests import deeds
@@ -195,6 +196,31 @@ async def test_whoever_wants_to_waits_for_room_for_so_long(start, store, clock, 
     await clock.to_next_timer()
     with pytest.raises(QueueFull):
         await impatient
+
+
+async def test_who_waited_for_room_is_not_refused_what_has_been_written_down_meanwhile(start, clock, puppet) -> None:
+    written, may_say = asyncio.Event(), asyncio.Event()
+
+    class Slow(MemoryStore):
+        async def add(self, tasks):
+            ids = await super().add(tasks)
+            if tasks[0].payload == "late":
+                written.set()
+                await may_say.wait()
+            return ids
+
+    engine = await start(Slow(), max_workers=1, queue_size=1)
+    await engine.submit(Task("work"))
+    act = await puppet.next()
+    await engine.submit(Task("work"))
+    late = Task("work", "late")
+    patient = asyncio.create_task(engine.submit(late, wait=10))
+    await clock.timer()
+    act.succeed()
+    await written.wait()
+    clock.advance(11)
+    may_say.set()
+    assert await patient == late.id
 
 
 async def test_what_can_never_fit_is_not_waited_for(start) -> None:

@@ -147,9 +147,10 @@ async def test_whatever_a_processor_raises_stays_its_own_problem(start, store, p
 @pytest.mark.parametrize("store", ["memory", "sqlite"], indirect=True)  # Redis sets timers of its own
 async def test_a_result_after_the_deadline_is_thrown_away(start, store, clock) -> None:
     engine = await start(store)
-    stubborn_go_on = asyncio.Event()
+    begun, stubborn_go_on = asyncio.Event(), asyncio.Event()
 
     async def stubborn(payload):
+        begun.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -158,6 +159,7 @@ async def test_a_result_after_the_deadline_is_thrown_away(start, store, clock) -
 
     engine.register_processor("stubborn", stubborn)
     task_id = await engine.submit(Task("stubborn", timeout=5, max_retries=0))
+    await begun.wait()
     await clock.to_next_timer()
     result = await engine.wait_for_task(task_id)
     assert (result.status, result.result) == ("timeout", None)

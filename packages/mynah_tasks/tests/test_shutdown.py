@@ -84,6 +84,20 @@ async def test_a_queue_in_memory_is_worked_off_first_back_off_included(start, cl
     assert [await engine.get_task_status(task_id) for task_id in ids] == ["failed"] + ["completed"] * 50
 
 
+async def test_a_task_that_ends_just_when_the_time_for_the_queue_is_over_has_its_outcome(start, clock, puppet) -> None:
+    store = MemoryStore()
+    engine = await start(store)
+    task_id = await engine.submit(Task("work"))
+    act = await puppet.next()
+    stopping = asyncio.create_task(engine.shutdown(timeout=5))
+    await clock.timer()
+    act.succeed("done")
+    clock.advance(5)  # its end is heard before whoever waited for it knows that the time is over
+    await stopping
+    await engine.start()
+    assert (await engine.wait_for_task(task_id)).result == "done"
+
+
 @pytest.mark.req("FLAW-Z3")
 async def test_a_task_in_back_off_survives_a_shutdown(start, durable, clock) -> None:
     engine = await start(durable)

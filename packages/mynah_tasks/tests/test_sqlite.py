@@ -92,10 +92,7 @@ async def test_the_outcome_of_an_attempt_from_before_the_crash_is_refused(start,
     again = await start(SqliteStore(path))
     act = await puppet.next()
     assert act.claim.token > stale.token
-    await again._dispatcher._settle(
-        type("Old", (), {"claim": stale, "started": 0.0, "worker_id": "", "kind": "inline"})(),
-        type("Won", (), {"status": TaskStatus.COMPLETED, "result": "stale", "error": None, "is_final": True})(),
-    )
+    await again._dispatcher._recorder.finish(stale, Outcome(TaskStatus.COMPLETED, "stale"))
     assert await again.get_task_status(stale.task.id) is TaskStatus.RUNNING
     act.succeed("fresh")
     assert (await again.wait_for_task(stale.task.id)).result == "fresh"
