@@ -28,7 +28,7 @@ class Answers:
         """Remember how a request was answered."""
         size = 0
         for packet in packets:
-            size += len(packet.payload)
+            size += len(packet.payload) + len(packet.correlation or b"")
         if not packets or size > ANSWER_BYTES:
             return
         self._kept[identifier] = packets, size

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import lru_cache
 from threading import get_ident
 from typing import Final, Self, TypeVar, overload
 
@@ -26,7 +25,7 @@ from mynah_bus.settings import BusSettings
 from mynah_bus.subscriptions import Subscriptions, filters_for
 from mynah_bus.wire import Received, decode, encode, peek
 from mynah_contracts import Accepted, Command, Failed, Health, Kind, Message, Role
-from mynah_resilience import OneThread
+from mynah_resilience import OneThread, RateLimiter
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +36,10 @@ SLOW_ECHO: Final = 0.020
 ECHO_WITHIN: Final = 5.0
 DRAINS_WITHIN: Final = 1.0
 ECHO: Final = b"echo"
+REPORTED_AT_ONCE: Final = 100
+REPORTED_PER_MINUTE: Final = 600
+"""Messages that do not fit and are told of, in the log and on the bus; all are counted."""
+LONGEST_REPLY_TOPIC: Final = 256
 
 
 class Bus:
@@ -81,6 +84,7 @@ class Bus:
         self._states: dict[str, Packet] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._running: asyncio.Task[None] | None = None
+        self._reports = RateLimiter(REPORTED_PER_MINUTE, REPORTED_AT_ONCE)
         self._echo: asyncio.Future[None] | None = None
         self._closed = False
         self._thread = OneThread("The bus")
@@ -362,7 +366,8 @@ class Bus:
             received = decode(packet, None)
         except BadMessage as error:
             self.count("bad_messages")
-            log.info("Ignored an answer that does not fit: %s", error)
+            if self._reports.try_acquire():
+                log.info("Ignored an answer that does not fit: %s", error)
             return
         identifier = received.envelope.correlation_id or (received.correlation or b"").decode(errors="replace")
         exchange = self._exchanges.get(identifier)
@@ -373,11 +378,17 @@ class Bus:
 
     def may_reply(self, reply_to: str) -> bool:
         """Whether a reply topic lies where replies belong: our rights are nobody's tool."""
-        return _is_below(f"{self._prefix}reply/", reply_to)
+        return (
+            reply_to.startswith(f"{self._prefix}reply/")
+            and len(reply_to) <= LONGEST_REPLY_TOPIC
+            and not {"+", "#", "\0"} & set(reply_to)
+        )
 
     def _turn_away(self, packet: Packet, kind: type[Message], error: BadMessage) -> None:
-        """Answer what does not fit where an answer is expected, and report it."""
-        log.info("Refused a message on %s: %s", packet.topic, error)
+        """Answer what does not fit where an answer is expected, and report it; of a flood, some of it."""
+        is_told = self._reports.try_acquire()
+        if is_told:
+            log.info("Refused a message on %s: %s", packet.topic, error)
         if kind is Failed or self._closed:
             return
         envelope = peek(packet)
@@ -392,7 +403,7 @@ class Bus:
                 correlation=packet.correlation,
                 context=context,
             )
-        if self.role in Failed.contract.by:
+        if is_told and self.role in Failed.contract.by:
             self.link.publish(
                 encode(failed, topic=f"{self._prefix}{failed.topic}", source=self.source, context=context)
             )
@@ -448,8 +459,3 @@ class Bus:
         context = ssl.create_default_context(cafile=settings.broker_ca) if address.tls and settings.broker_ca else None
         nonce = os.urandom(4).hex()
         return MqttLink(address, client_id=f"{role.value}-{instance}-{nonce}", tls=context)
-
-
-@lru_cache(maxsize=1024)
-def _is_below(prefix: str, topic: str) -> bool:
-    return topic.startswith(prefix) and not {"+", "#", "\0"} & set(topic)

@@ -15,6 +15,10 @@ log = logging.getLogger(__name__)
 SEEN: Final = 4_096
 """Events whose identifiers are remembered, so that none is heard twice."""
 RETAINED_COMMAND: Final = "A retained command is refused: it would be done again at every start."
+ELSEWHERE: Final = "It is not about what its topic says."
+"""A forger's: rights go by topic, so a worker may tell its own health and no other's."""
+LONGEST_TOPIC: Final = 256
+"""Characters below the base; no declared topic is longer, and what is known of topics is kept."""
 
 Listener = Callable[[Received], None]
 
@@ -53,7 +57,7 @@ class Hearing:
     def arrived(self, packet: Packet) -> None:
         """Give a packet to those who listen."""
         topic = packet.topic
-        if not topic.startswith(self._prefix):
+        if not topic.startswith(self._prefix) or len(topic) - len(self._prefix) > LONGEST_TOPIC:
             return
         kind = message_type(topic[len(self._prefix) :])
         listeners = self._listeners.get(kind) if kind is not None else None
@@ -63,6 +67,8 @@ class Hearing:
             if packet.retain and kind.contract.kind is Kind.COMMAND:
                 raise BadMessage(RETAINED_COMMAND)  # noqa: TRY301  # the same answer as to what does not fit
             received = decode(packet, kind)
+            if kind.contract.parameters and received.message.topic != topic[len(self._prefix) :]:
+                raise BadMessage(ELSEWHERE)  # noqa: TRY301
         except BadMessage as error:
             self._count("bad_messages")
             self._turned_away(packet, kind, error)

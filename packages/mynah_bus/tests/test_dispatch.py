@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from mynah_bus import EngineFailed, RequestFailed, Worker, conversation, current, handles, produces
+from mynah_bus.bus import REPORTED_AT_ONCE
 from mynah_bus.memory_link import InMemoryBroker
 from mynah_bus.testing import serving
 from mynah_bus.tests.puppets import at_work, found, joined, member
@@ -84,6 +85,17 @@ async def test_after_what_does_not_fit_the_next_message_is_answered(broker, payl
     assert first["data"]["about"] == "memory.query"
     assert second["data"]["results"][0]["text"] == "next"
     assert [report["data"]["code"] for report in reports] == [code]
+
+
+async def test_of_a_flood_of_garbage_all_is_counted_and_answered_and_some_is_reported(broker):
+    worker = member("one", Moody())
+    async with at_work(broker, worker):
+        for _ in range(3 * REPORTED_AT_ONCE):
+            broker.publish(asking(b"garbage"))
+        await asyncio.sleep(INSTANT)
+        told = [packet.topic for packet in broker.published]
+    assert worker.bus.counters["bad_messages"] == told.count(REPLIES) == 3 * REPORTED_AT_ONCE
+    assert REPORTED_AT_ONCE <= told.count("mynah/system/error") < 2 * REPORTED_AT_ONCE
 
 
 async def test_a_failure_of_one_request_says_its_code_to_who_asked():

@@ -148,6 +148,16 @@ async def test_who_joins_later_is_told_who_is_up(broker):
         assert [health.instance for health in bus.fleet.workers()] == ["one"]
 
 
+async def test_nobody_tells_the_health_of_another(broker):
+    forged = Health(service=Role.MEMORY, instance="one", status="down", started_at=2e9)
+    payload = orjson.dumps({"data": forged.header()})
+    async with at_work(broker, member("one", Ponderer())), joined(broker, Role.SKILL) as bus:
+        broker.publish(Packet("mynah/system/health/stt/one", payload, qos=1, retain=True))
+        await asyncio.sleep(0.001)
+        assert [health.status for health in bus.fleet.workers()] == ["up"]
+        assert bus.counters["bad_messages"] == 1
+
+
 @pytest.mark.parametrize("payload", [b"garbage", b'{"v": 2, "data": {}}', b'{"data": {"service": "memory"}}', b""])
 async def test_a_retained_health_message_that_does_not_fit_is_ignored(broker, payload):
     broker.publish(Packet("mynah/system/health/memory/odd", payload, qos=1, retain=True))

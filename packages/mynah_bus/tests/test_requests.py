@@ -413,7 +413,15 @@ async def test_a_role_may_not_ask_what_is_not_for_it_to_ask(broker):
         assert bus.pending == 0
 
 
-OUTSIDE = ("mynah/tts/say", "mynah/reply", "mynah/replyx/a", "reply/a", "mynah/reply/+/a", "mynah/reply/#")
+OUTSIDE = (
+    "mynah/tts/say",
+    "mynah/reply",
+    "mynah/replyx/a",
+    "reply/a",
+    "mynah/reply/+/a",
+    "mynah/reply/#",
+    f"mynah/reply/{257 * 'a'}",
+)
 
 
 @pytest.mark.parametrize("payload", [b'{"id": "1", "data": {"text": "x"}}', b"garbage"])
