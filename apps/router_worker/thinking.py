@@ -66,7 +66,9 @@ class Mind:
             self._confirmations.ask(live.session, live.to_confirm)
 
     async def _answer(self, live: Live, text: str, user: str) -> None:
-        intent = await self._thread(self._recogniser.recognise, text, deadline=HUNG_AFTER)
+        intent = None
+        if not self._recogniser.is_none(text):
+            intent = await self._thread(self._recogniser.recognise, text, deadline=HUNG_AFTER)
         if intent is None:
             await self._ask_model(live, text, user)
             return

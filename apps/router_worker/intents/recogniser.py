@@ -8,6 +8,7 @@ from hassil import Intents, RecognizeResult, recognize_best
 from router_worker.intents import dictionary, slots
 from router_worker.intents.home import Home
 from router_worker.intents.intent import Intent, Risk
+from router_worker.intents.sieve import Heard, Sieve
 from router_worker.intents.utterance import Trimmer
 from router_worker.intents.vocabulary import vocabulary
 
@@ -42,21 +43,31 @@ class Recogniser:
     def __init__(self, home: Home | None = None, names: Iterable[str] = NAMES) -> None:
         self._home = home or Home()
         self._trimmer = Trimmer(names)
-        self._own = Intents.from_dict(dictionary.merged(map(dictionary.own, dictionary.OWN)))
+        self._own = Sieve(Intents.from_dict(dictionary.merged(map(dictionary.own, dictionary.OWN))))
         # Nearly everything that is said to a home is among the few sentences, which take half the time to try.
         few = dictionary.merged([dictionary.own(dictionary.HOME), dictionary.home_assistant(lean=True)])
         self._around = tuple(map(self._at_home, (few, dictionary.home_assistant(lean=False))))
         for sentence in _WARM_UP:
             self.recognise(sentence)
 
+    def is_none(self, text: str) -> bool:
+        """Whether the utterance is surely for the language model; soon known, from any thread."""
+        if len(text) > _LONGEST:
+            return True
+        heard = Heard(self._trimmer.trim(text))
+        return all(sieve.sift(heard) is None for sieve in (self._own, *self._around))
+
     def recognise(self, text: str, area: str | None = None) -> Intent | None:
         """What the utterance as a whole asks for, said in this area; None if it is for the language model."""
         if len(text) > _LONGEST:
             return None
         command = self._trimmer.trim(text)
-        found = recognize_best(command, self._own)
-        for sentences in self._around:
-            if found is None:
+        heard = Heard(command)
+        found = None
+        if (own := self._own.sift(heard)) is not None:
+            found = recognize_best(command, own)
+        for sieve in self._around:
+            if found is None and (sentences := sieve.sift(heard)) is not None:
                 context = {"area": area or HERE}
                 found = recognize_best(command, sentences, intent_context=context, best_slot_name="name")
         return None if found is None else _intent(found)
@@ -65,8 +76,8 @@ class Recogniser:
         """Every sentence worth hearing, as a hassil intents dictionary without wildcards; JSON-able."""
         return vocabulary(self._home)
 
-    def _at_home(self, sentences: Mapping[str, Any]) -> Intents:
-        return Intents.from_dict({**sentences, "lists": {**sentences["lists"], **self._home.lists()}})
+    def _at_home(self, sentences: Mapping[str, Any]) -> Sieve:
+        return Sieve(Intents.from_dict({**sentences, "lists": {**sentences["lists"], **self._home.lists()}}))
 
 
 def _intent(found: RecognizeResult) -> Intent | None:

@@ -1,12 +1,27 @@
 """What the router's tests share."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
 import pytest
+from hassil import (
+    Alternative,
+    Expression,
+    Group,
+    IntentData,
+    Intents,
+    ListReference,
+    Permutation,
+    RangeSlotList,
+    RuleReference,
+    SlotList,
+    TextChunk,
+    WildcardSlotList,
+)
 
 from mynah_bus import Bus, BusSettings, EngineFailed, Worker, conversation, handles, produces
 from mynah_bus.testing import Stage, serving
@@ -41,6 +56,44 @@ OVER = {"done", "cancelled", "failed"}
 def recogniser() -> Recogniser:
     """Understands the usual home, and the few names of the recordings that are not usual."""
     return Recogniser(Home(devices=(*Home().devices, Device("EcoBee", "climate"))))
+
+
+@pytest.fixture(scope="session")
+def said() -> Callable[[Expression, Intents, IntentData, Random], str]:
+    """Says one of the texts that an expression of a block stands for."""
+    return _said
+
+
+def _said(expression: Expression, intents: Intents, block: IntentData, chance: Random) -> str:
+    match expression:
+        case TextChunk():
+            return expression.original_text
+        case Alternative():
+            parts = [chance.choice(expression.items)]
+        case Permutation():
+            parts = chance.sample(expression.items, len(expression.items))
+        case Group():
+            parts = expression.items
+        case RuleReference():
+            parts = [intents.expansion_rules[expression.rule_name].expression]
+        case ListReference():
+            parts = [chance.choice(_choices(intents.slot_lists[expression.list_name], block))]
+    gap = " " if isinstance(expression, Permutation) else ""
+    return gap.join(_said(part, intents, block, chance) for part in parts)
+
+
+def _choices(values: SlotList, block: IntentData) -> list[Expression]:
+    if isinstance(values, RangeSlotList):
+        return [TextChunk(str(number)) for number in values.get_numbers()]
+    if isinstance(values, WildcardSlotList):
+        return [TextChunk("tea"), TextChunk("green tea and a cake")]
+    domains = block.requires_context.get("domain", ())
+    fitting = [
+        value.text_in
+        for value in values.values
+        if not value.context or not domains or value.context["domain"] in domains
+    ]
+    return fitting or [TextChunk("lamp")]
 
 
 @pytest.fixture

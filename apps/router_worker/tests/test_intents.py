@@ -4,20 +4,7 @@ import json
 from random import Random
 
 import pytest
-from hassil import (
-    Alternative,
-    Expression,
-    Group,
-    IntentData,
-    Intents,
-    ListReference,
-    Permutation,
-    RangeSlotList,
-    RuleReference,
-    SlotList,
-    TextChunk,
-    recognize_best,
-)
+from hassil import Intents, recognize_best
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -278,7 +265,7 @@ def test_whatever_is_said_is_an_intent_or_none(recogniser: Recogniser, text: str
     assert intent is None or intent.name
 
 
-def test_the_vocabulary_is_finite_and_complete_in_itself(recogniser: Recogniser) -> None:
+def test_the_vocabulary_is_finite_and_complete_in_itself(recogniser: Recogniser, said) -> None:
     vocabulary = json.loads(json.dumps(recogniser.vocabulary()))
     assert "wildcard" not in json.dumps(vocabulary)
     intents = Intents.from_dict(vocabulary)
@@ -317,7 +304,7 @@ def test_the_vocabulary_does_not_lock_lamps(recogniser: Recogniser) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_every_sentence_of_the_vocabulary_is_understood_or_for_the_language_model(
-    recogniser: Recogniser, seed: int
+    recogniser: Recogniser, said, seed: int
 ) -> None:
     intents = Intents.from_dict(recogniser.vocabulary())
     for_model = set(dictionary.own(dictionary.MODEL)["intents"])
@@ -330,36 +317,6 @@ def test_every_sentence_of_the_vocabulary_is_understood_or_for_the_language_mode
                 if (found.name if found else None) != (None if name in for_model else name):
                     wrong.append((name, text, found))
     assert wrong == []
-
-
-def said(expression: Expression, intents: Intents, block: IntentData, chance: Random) -> str:
-    """One of the texts that an expression stands for."""
-    match expression:
-        case TextChunk():
-            return expression.original_text
-        case Alternative():
-            parts = [chance.choice(expression.items)]
-        case Permutation():
-            parts = chance.sample(expression.items, len(expression.items))
-        case Group():
-            parts = expression.items
-        case RuleReference():
-            parts = [intents.expansion_rules[expression.rule_name].expression]
-        case ListReference():
-            parts = [chance.choice(choices(intents.slot_lists[expression.list_name], block))]
-    gap = " " if isinstance(expression, Permutation) else ""
-    return gap.join(said(part, intents, block, chance) for part in parts)
-
-
-def choices(values: SlotList, block: IntentData) -> list[Expression]:
-    if isinstance(values, RangeSlotList):
-        return [TextChunk(str(number)) for number in values.get_numbers()]
-    domains = block.requires_context.get("domain", ())
-    return [
-        value.text_in
-        for value in values.values
-        if not value.context or not domains or value.context["domain"] in domains
-    ]
 
 
 def test_two_topics_may_not_mean_different_things_by_one_name() -> None:
