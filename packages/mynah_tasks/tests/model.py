@@ -24,7 +24,7 @@ class Modelled:
     status: TaskStatus = PENDING
     attempts: int = 0
     crashes: int = 0
-    rank: int | None = None
+    rank: tuple[float, int] | None = None
     """Its place among those that are ready; None while it is not."""
     wakes: float | None = None
     deadline: float | None = None
@@ -39,6 +39,8 @@ class Model:
     """Dead letters, the oldest first."""
     now: float = 1000.0
     ranks: int = 0
+    goes_by_acceptance: bool = False
+    """Whether the first accepted goes first, and not the first ready, of those that became ready at the same moment."""
 
     def having(self, status: TaskStatus) -> list[str]:
         """The tasks of that status, in the order of their acceptance."""
@@ -172,7 +174,7 @@ class Model:
 
     def make_ready(self, task: Modelled) -> None:
         self.ranks += 1
-        task.rank = self.ranks
+        task.rank = (self.now, task.number if self.goes_by_acceptance else self.ranks)
 
     def line_up(self) -> None:
         """What is ready stands in the order of acceptance again."""

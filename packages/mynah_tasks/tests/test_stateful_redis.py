@@ -20,6 +20,10 @@ class RedisMachine(EngineMachine):
     keeps_order = True
     url = ""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.model.goes_by_acceptance = True
+
     def make_store(self) -> Store:
         return RedisStore(self.url, namespace=uuid.uuid4().hex, lease=math.inf, server_clock=False)
 
