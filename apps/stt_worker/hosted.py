@@ -4,17 +4,10 @@ import json
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
-
-from stt_worker.engines import Samples, SpeechTranscriber
+from stt_worker.engines import SpeechTranscriber
 from stt_worker.engines.choice import choose
-
-NOISE: Final = 0.006
-"""Of the loudest sample."""
-SILENCE: Final = 4_000
-"""Samples on either side."""
 
 
 def prepare(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,27 +19,14 @@ def prepare(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 def transcribe(payload: Mapping[str, Any]) -> dict[str, Any]:
     """The words in a recording."""
-    heard = _ready(payload).transcribe(in_a_room(payload["samples"]), language=payload["language"])
+    heard = _ready(payload).transcribe(payload["samples"], language=payload["language"])
     return {"text": heard.text, "confidence": heard.confidence, "mode": heard.metrics.get("mode", "")}
 
 
 def transcribe_part(payload: Mapping[str, Any]) -> dict[str, Any]:
     """The words in a recording that goes on."""
-    heard = _ready(payload).partial(in_a_room(payload["samples"]), language=payload["language"])
+    heard = _ready(payload).partial(payload["samples"], language=payload["language"])
     return {"text": heard.text, "complete": heard.is_complete}
-
-
-def in_a_room(samples: Samples) -> Samples:
-    """The recording with a little noise in and around it.
-
-    Synthetic speech has perfect silence in it, whose cepstra are far from all that the recogniser has ever heard:
-    measured, "what time is it" from eSpeak is then heard as "what are you".
-    """
-    if not samples.size:
-        return samples
-    louder = np.pad(samples.astype(np.float64), SILENCE)
-    noise = np.random.default_rng(0).normal(0.0, NOISE * np.abs(louder).max(), louder.size)
-    return np.clip(louder + noise, -32_768, 32_767).astype(np.int16)
 
 
 def _ready(payload: Mapping[str, Any]) -> SpeechTranscriber:

@@ -13,7 +13,7 @@ from mynah_audio.pcm import SAMPLE_RATE, Samples, from_bytes
 from mynah_audio.recording import load
 from mynah_bus import Bus, EngineFailed, MynahError, Worker, handles, in_thread
 from mynah_contracts import PartialTranscript, Role, Transcribe, TranscribePart, Transcript, Vocabulary
-from mynah_tasks.executors import ExecutorError
+from mynah_tasks.executors import ExecutorError, RemoteFailure
 from mynah_tasks.executors.processes import ProcessPool
 from stt_worker.hosted import prepare, transcribe, transcribe_part
 from stt_worker.settings import SttSettings
@@ -32,6 +32,7 @@ class Transcription:
         self._folder = folder
         self._settings = settings
         self._vocabulary: str | None = None
+        self._turn = asyncio.Lock()
         self.engine = settings.engine
 
     async def __aenter__(self) -> Self:
@@ -75,11 +76,12 @@ class Transcription:
             return
         content = json.dumps(vocabulary.intents, sort_keys=True).encode()
         path = self._folder / f"vocabulary-{hashlib.sha256(content).hexdigest()[:16]}.json"
-        if str(path) == self._vocabulary:
-            return
-        await asyncio.to_thread(_write, path, content)
-        self._vocabulary = str(path)
-        await self._prepare()
+        async with self._turn:  # what is said after it was told is understood with it
+            if str(path) == self._vocabulary:
+                return
+            await asyncio.to_thread(_write, path, content)
+            self._vocabulary = str(path)
+            await self._prepare()
 
     async def _samples(self, audio: bytes) -> Samples:
         """16 kHz mono of a WAV, or of bare samples."""
@@ -101,7 +103,8 @@ class Transcription:
         log.info("%s It knows %d words (%s).", told["why"], told["words"], told["mode"])
 
     async def _call(self, what: Any, samples: Samples, language: str | None) -> dict[str, Any]:
-        return await self._run(what, {"samples": samples, "language": language})
+        async with self._turn:
+            return await self._run(what, {"samples": samples, "language": language})
 
     async def _run(self, what: Any, payload: dict[str, Any]) -> dict[str, Any]:
         common = {
@@ -111,6 +114,9 @@ class Transcription:
         }
         try:
             result: dict[str, Any] = await self._pool.run(what, common | payload, timeout=self._settings.hung_after)
+        except RemoteFailure as error:
+            why = str(error).removeprefix(f"{error.type_name}: ")
+            raise EngineFailed(why, retryable=error.retryable) from error
         except ExecutorError as error:
             raise EngineFailed(str(error), retryable=True) from error
         return result

@@ -9,11 +9,15 @@ EngineError              expected: this recording or this engine will not do
 
 
 class EngineError(Exception):
-    """An engine could not do what it was asked for."""
+    """An engine could not do what it was asked for; `retryable` says whether another one might."""
+
+    retryable = False
 
 
 class EngineUnavailable(EngineError):
     """A library or a model is missing."""
+
+    retryable = True
 
 
 class LanguageUnknown(EngineError):

@@ -12,23 +12,27 @@ from stt_worker.engines import SAMPLE_RATE, Samples
 FRAME: Final = SAMPLE_RATE // 50
 QUIET: Final = 0.05
 """What has less than this part of the speech's amplitude is silence."""
-MARGIN: Final = 15
-"""Frames of silence that stay around the speech: the recogniser wants some."""
+MARGIN: Final = 15 * FRAME
+"""Samples of silence that stay around the speech: the recogniser wants some."""
 ROOM: Final = SAMPLE_RATE // 4
 ROOM_NOISE: Final = 10 ** (-35 / 20)
 SEARCHED: Final = 250
 """Frames at the end of a window in which the quietest place to cut is looked for."""
 
 
-def without_silence(audio: Samples) -> Samples:
-    """The recording without the silence around the speech; nothing of it if all of it is silent."""
+def spoken(audio: Samples) -> range:
+    """Where in the recording somebody speaks; empty if all of it is silent."""
     loudness = _loudness(audio)
     if not loudness.size:
-        return audio[:0]
+        return range(0)
     loud = np.flatnonzero(loudness > max(QUIET * np.percentile(loudness, 95), 1.0))
-    if not loud.size:
-        return audio[:0]
-    return audio[max(0, loud[0] - MARGIN) * FRAME : (loud[-1] + 1 + MARGIN) * FRAME]
+    return range(int(loud[0]) * FRAME, (int(loud[-1]) + 1) * FRAME) if loud.size else range(0)
+
+
+def without_silence(audio: Samples) -> Samples:
+    """The recording without the silence around the speech; nothing of it if all of it is silent."""
+    speech = spoken(audio)
+    return audio[max(0, speech.start - MARGIN) : speech.stop + MARGIN] if speech else audio[:0]
 
 
 def in_a_room(audio: Samples) -> Samples:

@@ -1,0 +1,130 @@
+"""The speech-to-text worker on a bus without a broker, with engines in a process of their own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from mynah_audio.pcm import to_bytes
+from mynah_audio.writer import WavWriter
+from mynah_bus import Bus, BusSettings, RequestFailed, Worker, conversation
+from mynah_bus.testing import Stage, serving
+from mynah_contracts import PartialTranscript, Role, Transcribe, TranscribePart, Transcript, Vocabulary
+from stt_worker.settings import SttSettings
+from stt_worker.worker import Transcription
+
+SECOND = to_bytes(np.ones(16_000, np.int16))
+HEARD = "this is a scripted question"
+
+
+@asynccontextmanager
+async def recogniser(folder, engine: str = "scripted", **settings) -> AsyncIterator[Stage]:
+    """A speech-to-text worker, and who talks to it."""
+    part = Transcription(folder, SttSettings(engine=engine, **settings))
+    async with serving(Worker(Bus(Role.STT, BusSettings(home=folder, instance="1")), part)) as stage:
+        yield stage
+
+
+async def transcribe(stage: Stage, audio: bytes, **more: str) -> Transcript:
+    transcript = await stage.ask(Transcribe(audio=audio, **more), role=Role.SATELLITE, timeout=60)
+    assert isinstance(transcript, Transcript)
+    return transcript
+
+
+@pytest.mark.req("STT-01", "STT-02")
+async def test_a_recording_is_put_into_words_and_in_a_turn_everybody_is_told(tmp_path):
+    async with recogniser(tmp_path) as stage:
+        with conversation(turn="t"):
+            transcript = await transcribe(stage, SECOND, satellite="kitchen")
+
+        assert (transcript.text, transcript.confidence, transcript.satellite) == (HEARD, 1, "kitchen")
+        assert transcript.audio_ms == 1000
+        assert (transcript.engine, transcript.language) == ("scripted", "en")
+        assert (await stage.next(Transcript)).text == HEARD
+
+
+async def test_a_wav_of_any_kind_is_understood(tmp_path):
+    with WavWriter(tmp_path / "a.wav", 44_100) as wav:
+        wav.write(np.zeros(22_050, np.int16))
+    async with recogniser(tmp_path) as stage:
+        transcript = await transcribe(stage, (tmp_path / "a.wav").read_bytes())
+
+        assert transcript.text == HEARD
+        assert transcript.audio_ms == pytest.approx(500, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("audio", "says"),
+    [
+        (b"", "empty"),
+        (b"odd", "16-bit"),
+        (b"RIFF\x00\x00\x00\x00WAVEjunk", "WAV"),
+        (bytes(2 * 16_000 * 241), "16-bit"),
+    ],
+    ids=["empty", "odd", "broken", "too long"],
+)
+async def test_what_is_no_recording_is_refused_in_words_and_the_next_one_works(tmp_path, audio, says):
+    async with recogniser(tmp_path) as stage:
+        with pytest.raises(RequestFailed, match=says) as refused:
+            await transcribe(stage, audio)
+
+        assert refused.value.code == "bad_audio"
+        assert not refused.value.retryable
+        assert (await transcribe(stage, SECOND)).text == HEARD
+
+
+async def test_a_recording_that_goes_on_is_put_into_words_as_far_as_it_goes(tmp_path):
+    async with recogniser(tmp_path) as stage:
+        part = await stage.ask(TranscribePart(audio=SECOND, seq=7, satellite="kitchen"), timeout=20)
+
+        assert isinstance(part, PartialTranscript)
+        assert (part.text, part.seq, part.complete) == (HEARD, 7, True)
+
+
+async def test_what_is_said_after_a_vocabulary_was_told_is_understood_with_it(tmp_path, assistant, say):
+    async with recogniser(tmp_path, "sphinx") as stage:
+        await stage.send(Vocabulary(intents=assistant))
+        transcript = await transcribe(stage, to_bytes(say("what time is it")))
+
+        assert (transcript.text, transcript.mode) == ("what time is it", "grammar")
+
+
+async def test_it_knows_its_vocabulary_before_anybody_tells_it_again(tmp_path, assistant, say):
+    async with recogniser(tmp_path, "sphinx") as stage:
+        await stage.send(Vocabulary(intents=assistant))
+        await transcribe(stage, SECOND)
+    async with recogniser(tmp_path, "sphinx") as stage:
+        transcript = await transcribe(stage, to_bytes(say("what time is it")))
+
+        assert (transcript.text, transcript.mode) == ("what time is it", "grammar")
+
+
+async def test_a_vocabulary_of_another_language_and_one_that_is_none_change_nothing(tmp_path, assistant, say):
+    async with recogniser(tmp_path, "sphinx") as stage:
+        await stage.send(Vocabulary(intents=assistant))
+        await stage.send(Vocabulary(intents=assistant, language="de"))
+        await stage.send(Vocabulary(intents={"language": "en", "intents": {"Broken": "what time is it"}}))
+        transcript = await transcribe(stage, to_bytes(say("what time is it")))
+
+        assert (transcript.text, transcript.mode) == ("what time is it", "grammar")
+
+
+async def test_a_language_that_the_engine_does_not_know_is_refused_in_words(tmp_path):
+    async with recogniser(tmp_path, "sphinx") as stage:
+        with pytest.raises(RequestFailed, match=r"^sphinx understands English only, not 'de'") as refused:
+            await transcribe(stage, SECOND, language="de")
+
+        assert not refused.value.retryable
+
+
+async def test_a_recognition_that_takes_too_long_is_ended_and_the_next_one_works(tmp_path):
+    async with recogniser(tmp_path, "sphinx", hung_after=0.5) as stage:
+        with pytest.raises(RequestFailed) as failed:
+            await transcribe(stage, to_bytes(np.random.default_rng(1).normal(0, 3_000, 16_000 * 200).astype(np.int16)))
+        assert failed.value.retryable
+
+    async with recogniser(tmp_path, "sphinx") as stage:
+        requests = [transcribe(stage, SECOND) for _ in range(5)]
+        assert len(await asyncio.gather(*requests)) == 5
