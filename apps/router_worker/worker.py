@@ -5,7 +5,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
@@ -21,7 +21,6 @@ from mynah_bus import (
     current,
     handles,
     new_id,
-    produces,
 )
 from mynah_contracts import (
     Answer,
@@ -103,6 +102,8 @@ class Conversation:
             except StoreError as error:
                 raise EngineFailed(str(error)) from error
             stack.push_async_callback(self._thread, self._store.__exit__, None, None, None)
+            # Recognisers know what can be understood before anybody thinks that they may speak.
+            self._bus.publish(Vocabulary(intents=await self._thread(self._recogniser.vocabulary)))
             self._bus.fleet.on_change.add(self._fleet_changed)
             stack.callback(self._bus.fleet.on_change.discard, self._fleet_changed)
             await stack.enter_async_context(self._tasks)
@@ -209,11 +210,6 @@ class Conversation:
             self._present.pop(state.satellite, None)
         else:
             self._present[state.satellite] = current().source
-
-    @produces
-    async def vocabulary(self) -> AsyncIterator[Vocabulary]:
-        """Tell recognisers what can be understood."""
-        yield Vocabulary(intents=await self._thread(self._recogniser.vocabulary))
 
     # -- what follows
 

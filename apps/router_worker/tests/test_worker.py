@@ -3,9 +3,11 @@ import asyncio
 import pytest
 
 from mynah_bus import RequestFailed, conversation
+from mynah_bus.wire import decode
 from mynah_contracts import (
     Answer,
     Ask,
+    Health,
     LlmCancel,
     LlmDelta,
     PlaybackControl,
@@ -580,9 +582,18 @@ async def test_a_question_in_writing_cannot_take_the_turn_of_somebody_who_speaks
         assert (await home.ended("t")).phase == "done"
 
 
-async def test_what_can_be_understood_is_told_to_recognisers(house):
+async def test_recognisers_are_told_what_can_be_understood_before_the_router_is_up(house):
     async with house() as home:
-        assert "GetTime" in (await home.stage.next(Vocabulary)).intents["intents"]
+        (_, vocabulary), *_ = home.sent(Vocabulary)
+        assert "GetTime" in vocabulary.intents["intents"]
+
+        told = [packet.topic for packet in home.stage.broker.published].index("mynah/stt/vocabulary")
+        before = [
+            decode(packet, Health).message
+            for packet in home.stage.broker.published[:told]
+            if packet.topic.startswith("mynah/system/health/router")
+        ]
+        assert "up" not in {health.status for health in before}
 
 
 # -- leave
