@@ -131,7 +131,7 @@ async def test_what_a_hanging_recogniser_should_do_the_other_does_and_no_turn_is
         for instance in ("1", "2"):  # one of them is the first choice of whoever speaks
             with frozen(members(bus)[instance].health.pid):
                 spoken = await turn(two.settings, two.home / "question.wav", None)
-                assert spoken["transcript"] == "what time is it"
+                assert spoken["transcript"] == "what time is it", spoken
 
         await asyncio.gather(*ask(bus, recording, MANY))  # awake, both have dealt with all that they were sent before
         answer = await bus.request(Ask(text="what time is it"), Answer)
