@@ -10,6 +10,7 @@ from typing import Final, Self, cast
 
 from llm_worker.engines import Memory, ModelError, Prompt, Turn
 from llm_worker.engines.choice import Choice, choose
+from llm_worker.joined import joined
 from llm_worker.settings import LlmSettings
 from mynah_bus import Bus, EngineFailed, MynahError, RequestFailed, Worker, current, handles
 from mynah_contracts import Character, LlmCancel, LlmDelta, LlmRequest, LlmResponse, MemoryQuery, MemoryResults, Role
@@ -65,7 +66,7 @@ class Thinking:
                 temperature=request.temperature,
             )
             try:
-                async for delta in self._model.stream(prompt):
+                async for delta in joined(self._model.stream(prompt)):
                     first = first or time.perf_counter()
                     yield LlmDelta(delta=delta, seq=len(deltas))
                     deltas.append(delta)

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
@@ -12,6 +13,7 @@ from llm_worker.engines.scripted import Scripted
 from llm_worker.worker import Thinking
 from mynah_bus import Bus, BusSettings, MynahError, RequestFailed, Worker, conversation, current, handles
 from mynah_bus.testing import Stage, serving
+from mynah_bus.wire import decode
 from mynah_contracts import (
     Character,
     ChatMessage,
@@ -91,9 +93,13 @@ class Gate:
             self.waiting.set()
         await self._free.acquire()
 
+    def open(self) -> None:
+        """Let one more pass."""
+        self._free.release()
+
 
 async def test_an_answer_comes_delta_by_delta_and_then_as_a_whole():
-    async with thinking(Scripted(("One ", "two ", "three."))) as mind:
+    async with thinking(Scripted(("One ", "two ", "three."), pause=partial(asyncio.sleep, 0))) as mind:
         bus = await mind.stage.bus(Role.ROUTER)
 
         parts = [part async for part in bus.stream(LlmRequest(text="count"))]
@@ -107,6 +113,22 @@ async def test_an_answer_comes_delta_by_delta_and_then_as_a_whole():
         assert isinstance(whole, LlmResponse)
         assert (whole.reply, whole.deltas, whole.engine) == ("One two three.", 3, "scripted")
         assert 0 < whole.first_ms <= whole.ms
+
+
+async def test_deltas_that_come_at_once_are_sent_as_one():
+    gate = Gate(3)
+    async with thinking(Scripted(("One ", "two ", "three ", "four."), pause=gate)) as mind:
+        bus = await mind.stage.bus(Role.ROUTER)
+        deltas = []
+        async for part in bus.stream(LlmRequest(text="count")):
+            if isinstance(part, LlmDelta):
+                deltas.append((part.delta, part.seq))
+                gate.open()
+            else:
+                whole = part
+
+        assert deltas == [("One two three ", 0), ("four.", 1)]
+        assert (whole.reply, whole.deltas) == ("One two three four.", 2)
 
 
 async def test_what_was_said_before_and_how_to_answer_reach_the_model():
@@ -216,8 +238,8 @@ async def test_cancel_stops_the_stream_within_one_delta_and_leaves_nothing_behin
             await asking
         assert failure.value.code == "cancelled"
         assert mind.thinking._by_turn == {}
-        deltas = [packet for packet in mind.stage.broker.published if packet.topic == "mynah/llm/stream"]
-        assert len(deltas) == 2
+        (sent,) = (packet for packet in mind.stage.broker.published if packet.topic == "mynah/llm/stream")
+        assert decode(sent, LlmDelta).message == LlmDelta(delta="ab", seq=0)
 
 
 async def test_cancel_while_the_memory_is_asked_stops_that_too():

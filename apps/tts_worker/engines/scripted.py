@@ -3,6 +3,7 @@
 import threading
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -14,6 +15,7 @@ TONE_S = 0.1
 GAP_S = 0.05
 AMPLITUDE = 8_000
 LOWEST_HZ, HIGHEST_HZ = 200, 2_000
+KNOWN_TONES = 100
 
 
 class Scripted:
@@ -70,8 +72,11 @@ def pitch_of(word: str) -> int:
     return LOWEST_HZ + zlib.crc32(word.encode(errors="replace")) % (HIGHEST_HZ - LOWEST_HZ)
 
 
+@lru_cache(maxsize=KNOWN_TONES)
 def tone(hertz: float) -> Chunk:
-    """100 ms of a tone and 50 ms of silence."""
+    """100 ms of a tone and 50 ms of silence; not to be written to."""
     times = np.arange(round(TONE_S * SAMPLE_RATE)) / SAMPLE_RATE
     silence = np.zeros(round(GAP_S * SAMPLE_RATE))
-    return np.concatenate((AMPLITUDE * np.sin(2 * np.pi * hertz * times), silence)).astype(np.int16)
+    samples = np.concatenate((AMPLITUDE * np.sin(2 * np.pi * hertz * times), silence)).astype(np.int16)
+    samples.flags.writeable = False
+    return samples
