@@ -1,7 +1,10 @@
 """How long a turn takes, what the fleet costs while nobody speaks, and how soon it is there; the last line is JSON.
 
-Real processes over a real broker. Null engines say what the house itself takes of a turn; the embedded ones say what
-a person waits: from the end of their speech, silence that ends it included, to the first sound of the answer.
+Real processes over a real broker. Null engines say what the house itself takes of a turn that goes all the way:
+utterance, transcript, no intent, memory, language model, sentence, first piece of speech. There one turn
+begins when all is quiet after the one before, and the memory is asked but keeps nothing: it would hold one sentence
+hundreds of times, and what searching costs has a figure of its own. The embedded engines say what a person waits:
+from the end of their speech, silence that ends it included, to the first sound of the answer.
 """
 
 import asyncio
@@ -49,9 +52,14 @@ from satellite.sources import FileSource
 from satellite.worker import make_listener
 
 WORKERS: Final = (Role.STT, Role.TTS, Role.MEMORY, Role.ROUTER, Role.LLM, Role.SATELLITE)
-NULL: Final = {f"MYNAH_{role}_ENGINE": "scripted" for role in ("STT", "TTS", "LLM")}
+NULL: Final = {
+    **{f"MYNAH_{role}_ENGINE": "scripted" for role in ("STT", "TTS", "LLM")},
+    "MYNAH_MEMORY_LISTEN": "false",
+}
 WARM_UP: Final = 30
 TURNS: Final = 300
+QUIET_S: Final = 0.02
+"""Between two turns: what follows the first sound of one is not to be paid by the next."""
 QUESTIONS: Final = ("what time is it", "what is the date today", "what day is it")
 SPOKEN: Final = 9
 INTERRUPTIONS: Final = 10
@@ -156,6 +164,7 @@ async def own_cost(fleet: Fleet) -> Own:
                 spoken = (await anext(said)).message
                 assert isinstance(spoken, Said)
                 said_ms.append(spoken.first_ms)
+                await asyncio.sleep(QUIET_S)
     return Own(took[WARM_UP:], median(heard_ms[WARM_UP:]), median(said_ms[WARM_UP:]))
 
 
