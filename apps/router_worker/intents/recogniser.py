@@ -43,31 +43,26 @@ class Recogniser:
     def __init__(self, home: Home | None = None, names: Iterable[str] = NAMES) -> None:
         self._home = home or Home()
         self._trimmer = Trimmer(names)
-        self._own = Sieve(Intents.from_dict(dictionary.merged(map(dictionary.own, dictionary.OWN))))
+        own = Intents.from_dict(dictionary.merged(map(dictionary.own, dictionary.OWN)))
         # Nearly everything that is said to a home is among the few sentences, which take half the time to try.
         few = dictionary.merged([dictionary.own(dictionary.HOME), dictionary.home_assistant(lean=True)])
-        self._around = tuple(map(self._at_home, (few, dictionary.home_assistant(lean=False))))
+        self._sieve = Sieve(own, *map(self._at_home, (few, dictionary.home_assistant(lean=False))))
         for sentence in _WARM_UP:
             self.recognise(sentence)
 
     def is_none(self, text: str) -> bool:
         """Whether the utterance is surely for the language model; soon known, from any thread."""
-        if len(text) > _LONGEST:
-            return True
-        heard = Heard(self._trimmer.trim(text))
-        return all(sieve.sift(heard) is None for sieve in (self._own, *self._around))
+        return len(text) > _LONGEST or not any(self._sieve.sift(Heard(self._trimmer.trim(text))))
 
     def recognise(self, text: str, area: str | None = None) -> Intent | None:
         """What the utterance as a whole asks for, said in this area; None if it is for the language model."""
         if len(text) > _LONGEST:
             return None
         command = self._trimmer.trim(text)
-        heard = Heard(command)
-        found = None
-        if (own := self._own.sift(heard)) is not None:
-            found = recognize_best(command, own)
-        for sieve in self._around:
-            if found is None and (sentences := sieve.sift(heard)) is not None:
+        own, *around = self._sieve.sift(Heard(command))
+        found = recognize_best(command, own) if own else None
+        for sentences in around:
+            if found is None and sentences:
                 context = {"area": area or HERE}
                 found = recognize_best(command, sentences, intent_context=context, best_slot_name="name")
         return None if found is None else _intent(found)
@@ -76,8 +71,8 @@ class Recogniser:
         """Every sentence worth hearing, as a hassil intents dictionary without wildcards; JSON-able."""
         return vocabulary(self._home)
 
-    def _at_home(self, sentences: Mapping[str, Any]) -> Sieve:
-        return Sieve(Intents.from_dict({**sentences, "lists": {**sentences["lists"], **self._home.lists()}}))
+    def _at_home(self, sentences: Mapping[str, Any]) -> Intents:
+        return Intents.from_dict({**sentences, "lists": {**sentences["lists"], **self._home.lists()}})
 
 
 def _intent(found: RecognizeResult) -> Intent | None:
