@@ -7,7 +7,7 @@ from typing import Any
 
 from mynah_tasks.book import Changes
 from mynah_tasks.clock import Clock, Timer
-from mynah_tasks.errors import EngineStopped
+from mynah_tasks.errors import EngineStopped, UnknownTask
 from mynah_tasks.stores import Listener
 from mynah_tasks.task import TaskResult
 
@@ -54,6 +54,12 @@ class Desk:
         for future in self._waiting.pop(state.task_id, ()):
             if not future.done():
                 future.set_result(state)
+
+    def deny(self, task_id: str) -> None:
+        """Tell those who wait for its outcome that there is no such task."""
+        for future in self._waiting.pop(task_id, ()):
+            if not future.done():
+                future.set_exception(UnknownTask(f"there is no task {task_id}"))
 
     def arm(self, when: float | None) -> None:
         """Have the timer ring then, or not at all."""

@@ -3,11 +3,12 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from mynah_tasks.book import Book
 from mynah_tasks.clock import Clock
-from mynah_tasks.errors import UnknownTask
+from mynah_tasks.errors import StoreUnavailable, UnknownTask
 from mynah_tasks.records import Moment
 from mynah_tasks.stores import Claim, Counts, Listener, Outcome, Rules
 from mynah_tasks.stores.desk import Desk
@@ -80,8 +81,9 @@ class LocalStore(ABC):
     def halt(self) -> None:
         """Hand out no more claims."""
         self._is_halted = True
-        if self._asking and not self._asking.answer.done():
-            self._asking.answer.set_result([])
+        asking = self._asking  # a thread may be about to serve them
+        if asking and not asking.answer.done():
+            asking.answer.set_result([])
 
     def finish(self, claim: Claim, outcome: Outcome) -> Coroutine[Any, Any, None]:
         """Record the one outcome; see `Store.finish`."""
@@ -108,10 +110,13 @@ class LocalStore(ABC):
         # Expected first: what ends between the question and its answer is not missed.
         outcome = self._desk.expect(task_id)
         try:
-            entry = await self.get(task_id)
-            if entry is None:
-                raise UnknownTask(f"there is no task {task_id}")
-            return entry.state if entry.state.status.is_terminal else await outcome
+            with suppress(StoreUnavailable):  # it is asked after when the store works again
+                entry = await self.get(task_id)
+                if entry is None:
+                    raise UnknownTask(f"there is no task {task_id}")
+                if entry.state.status.is_terminal:
+                    return entry.state
+            return await outcome
         finally:
             self._desk.forget(task_id, outcome)
 

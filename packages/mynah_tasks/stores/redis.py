@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from mynah_tasks.clock import Clock
-from mynah_tasks.errors import UnknownTask
+from mynah_tasks.errors import StoreUnavailable, UnknownTask
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Counts, Listener, Outcome, Rules
 from mynah_tasks.stores.coding import encode
@@ -140,10 +141,13 @@ class RedisStore:
         # Expected first: what ends between the question and its answer is not missed.
         outcome = self._link.desk.expect(task_id)
         try:
-            entry = await self.get(task_id)
-            if entry is None:
-                raise UnknownTask(f"there is no task {task_id}")
-            return entry.state if entry.state.status.is_terminal else await outcome
+            with suppress(StoreUnavailable):  # it is asked after when the server answers again
+                entry = await self.get(task_id)
+                if entry is None:
+                    raise UnknownTask(f"there is no task {task_id}")
+                if entry.state.status.is_terminal:
+                    return entry.state
+            return await outcome
         finally:
             self._link.desk.forget(task_id, outcome)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
@@ -154,9 +155,11 @@ class SqliteStore(LocalStore):
 
     def _work(self, jobs: list[Job]) -> None:
         now = Moment(self._clock.monotonic(), self._clock.wall())
+        asking = self._asking
         try:
             done = self._keeper.take([job.step for job in jobs], self._serve, self._rules, now)
         except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must hear of it
+            self._asking = asking  # what they were to have has not been written down: they go on waiting
             self._loop.call_soon_threadsafe(self._fail, jobs, error)
         else:
             self._loop.call_soon_threadsafe(self._deliver, jobs, done)
@@ -186,14 +189,18 @@ class SqliteStore(LocalStore):
         """Look up what somebody waits for: its news may have been lost when the file failed."""
         assert self._writer is not None
 
-        def resolve(answer: asyncio.Future[Entry | None]) -> None:
-            entry = None if answer.cancelled() or answer.exception() else answer.result()
-            if entry and entry.state.status.is_terminal:
+        def resolve(task_id: str, answer: asyncio.Future[Entry | None]) -> None:
+            if answer.cancelled() or answer.exception():
+                return  # the next success will ask again
+            entry = answer.result()
+            if entry is None:
+                self._desk.deny(task_id)
+            elif entry.state.status.is_terminal:
                 self._desk.resolve(entry.state)
 
         for task_id in ids:
             answer = self._loop.create_future()
-            answer.add_done_callback(resolve)
+            answer.add_done_callback(partial(resolve, task_id))
             self._writer.put(Job(lambda book, _, task_id=task_id: book.find(task_id), answer))  # type: ignore[misc]
 
     def _fail(self, jobs: list[Job], error: Exception) -> None:
@@ -201,5 +208,7 @@ class SqliteStore(LocalStore):
         for job in jobs:
             if job.answer and not job.answer.done():
                 job.answer.set_exception(error)
+        if self._is_halted:
+            self.halt()
         if self._writer:
             self._desk.arm(self._clock.monotonic() + AGAIN_IN)

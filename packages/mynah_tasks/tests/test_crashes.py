@@ -52,7 +52,7 @@ def test_a_task_that_kills_its_process_ends_after_its_attempts_and_harms_no_othe
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace to make the disk fail")
-@pytest.mark.parametrize("failing", ["8", "9", "12..14", "20..26"])
+@pytest.mark.parametrize("failing", ["8", "9", "12..14", "20..26", "10+7"])
 def test_what_was_accepted_on_a_failing_disk_is_there_and_what_was_refused_is_not(failing: str, tmp_path) -> None:
     path = tmp_path / "tasks.db"
     syncs = "fsync,fdatasync"

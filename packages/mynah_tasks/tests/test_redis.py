@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mynah_tasks.clock import SystemClock
-from mynah_tasks.errors import QueueFull, StaleClaim, StoreUnavailable
+from mynah_tasks.errors import QueueFull, StaleClaim, StoreUnavailable, UnknownTask
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Counts, Outcome, Rules
 from mynah_tasks.stores.redis import RedisStore
@@ -328,6 +328,25 @@ async def test_a_server_that_stays_away_is_reported_and_nothing_hangs(tmp_path) 
                 await store.add([Task("echo")])
             assert f"redis at 127.0.0.1:{server.port}" in store.trouble
         server.start()
+
+
+async def test_who_waits_for_an_outcome_while_the_server_is_away_gets_it_afterwards(tmp_path) -> None:
+    with running_redis(tmp_path) as server:
+        store = RedisStore(server.url)
+        store.attach(Heard(), Rules(), SystemClock())
+        async with store:
+            (task_id,) = await store.add([Task("echo")])
+            await asyncio.to_thread(server.kill)
+            patient = asyncio.create_task(store.wait(task_id))
+            mistaken = asyncio.create_task(store.wait("nobody"))
+            with pytest.raises(StoreUnavailable):
+                await store.get(task_id)
+            await asyncio.to_thread(server.start)
+            (claim,) = await store.claim(1, lambda: True)
+            await store.finish(claim, DONE)
+            assert (await patient).result == "done"
+            with pytest.raises(UnknownTask):
+                await mistaken
 
 
 async def test_who_lost_the_connection_hears_afterwards_what_happened(peers) -> None:

@@ -4,14 +4,16 @@ import asyncio
 import math
 import shutil
 import sqlite3
+import threading
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from mynah_tasks.engine import TaskEngine
-from mynah_tasks.errors import NotStorable, StoreLocked, StoreUnavailable
+from mynah_tasks.errors import NotStorable, StoreLocked, StoreUnavailable, UnknownTask
 from mynah_tasks.states import TaskStatus
-from mynah_tasks.stores import Counts, Outcome
+from mynah_tasks.stores import Counts, Outcome, keeper
 from mynah_tasks.stores.sqlite import SqliteStore
 from mynah_tasks.task import Task
 
@@ -388,8 +390,6 @@ def free_the_disk(store: SqliteStore) -> None:
 @pytest.fixture
 def full(monkeypatch) -> list[bool]:
     """Whether the disk is full, for connections that are opened from now on."""
-    from mynah_tasks.stores import keeper
-
     is_full, connect = [False], keeper.connect
 
     def connect_with_limit(path):
@@ -443,6 +443,68 @@ async def test_a_result_that_does_not_fit_on_the_disk_is_stored_when_it_does(sta
     await clock.to_next_timer()
     assert (await engine.wait_for_task(task_id)).result == LARGE
     assert len(puppet.acts) == 1
+
+
+async def test_a_worker_who_was_to_have_what_could_not_be_written_down_gets_the_next_task(start, path, full) -> None:
+    store = SqliteStore(path)
+    engine = await start(store, max_workers=1)
+    for _ in range(2):  # during the first the worker asks
+        await engine.list_tasks()
+    full[0] = True
+    fill_the_disk(store)
+    with pytest.raises(StoreUnavailable, match="full"):
+        await engine.submit(Task("echo", LARGE))
+    full[0] = False
+    free_the_disk(store)
+    assert (await engine.wait_for_task(await engine.submit(Task("echo", 1)))).result == 1
+
+
+async def test_who_waits_for_an_outcome_while_the_disk_fails_gets_it_afterwards(
+    start, path, puppet, monkeypatch
+) -> None:
+    store = SqliteStore(path)
+    engine = await start(store, max_workers=1)
+    running = await engine.submit(Task("work"))
+    act = await puppet.next()
+
+    def fail(*_: object) -> NoReturn:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(keeper, "connect", fail)
+        with pytest.raises(StoreUnavailable):
+            await store._run(fail)
+        patient = asyncio.create_task(engine.wait_for_task(running))
+        mistaken = asyncio.create_task(engine.wait_for_task("nobody"))
+        for _ in range(2):  # during the first the two others ask
+            with pytest.raises(StoreUnavailable):
+                await engine.get_task(running)
+    act.succeed("at last")
+    assert (await patient).result == "at last"
+    with pytest.raises(UnknownTask):
+        await mistaken
+
+
+async def test_a_commit_that_fails_during_the_shutdown_does_not_hold_it_up(start, path, monkeypatch) -> None:
+    store = SqliteStore(path)
+    engine = await start(store, max_workers=1)
+    for _ in range(2):  # during the first the worker asks
+        await engine.list_tasks()
+    writing, may_fail = threading.Event(), threading.Event()
+
+    def wait_and_fail(touched, now):
+        writing.set()
+        may_fail.wait()
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(store._keeper.journal, "write", wait_and_fail)
+    submitting = asyncio.create_task(engine.submit(Task("echo")))
+    await asyncio.to_thread(writing.wait)
+    engine._dispatcher.halt()
+    may_fail.set()
+    with pytest.raises(StoreUnavailable):
+        await submitting
+    await engine.shutdown()
 
 
 async def test_a_commit_that_failed_only_in_its_last_step_counts(start, path, monkeypatch) -> None:
