@@ -381,7 +381,9 @@ class Bus:
         return (
             reply_to.startswith(f"{self._prefix}reply/")
             and len(reply_to) <= LONGEST_REPLY_TOPIC
-            and not {"+", "#", "\0"} & set(reply_to)
+            and reply_to.isprintable()  # a broker hangs up over what is not
+            and "+" not in reply_to
+            and "#" not in reply_to
         )
 
     def _turn_away(self, packet: Packet, kind: type[Message], error: BadMessage) -> None:

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 OUTBOX: Final = 1_000
 """Messages that wait for the broker."""
 OUTBOX_BYTES: Final = 32 << 20
+TRIES: Final = 5
+"""Losses of the connection that a message under way survives: it may be what the broker hangs up over."""
 HIGH_WATER: Final = 1 << 20
 """Bytes not yet taken by the network above which streams are dropped."""
 FIRST_PAUSE: Final = 0.2
@@ -40,6 +42,8 @@ class Parcel:
     future: asyncio.Future[int] | None = None
     since: float = 0.0
     """When it began to wait."""
+    losses: int = 0
+    """How often the connection was lost while it was under way."""
 
     def aged(self) -> bool:
         """Take the time that it waited off its life; whether there is some left."""
@@ -307,7 +311,11 @@ class MqttLink:
         """After a loss: what is sent again begins with what was under way, the rest is its senders' to send again."""
         for parcel in self._under_way.values():
             parcel.since = asyncio.get_running_loop().time()
-        again = [parcel for parcel in (*self._under_way.values(), *self._outbox) if parcel.again]
+            parcel.losses += 1
+            if parcel.losses == TRIES:
+                self._give_up(parcel, "The connection was lost each time it was sent.")
+        waiting = (*self._under_way.values(), *self._outbox)
+        again = [parcel for parcel in waiting if parcel.again and parcel.losses < TRIES]
         self._under_way.clear()
         self._outbox = deque(again)
         self._outbox_bytes = sum(len(parcel.packet.payload) for parcel in again)

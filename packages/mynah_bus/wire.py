@@ -1,5 +1,6 @@
 """Messages to packets and back: the envelope is JSON, a frame's payload is its bytes."""
 
+import json
 import re
 import time
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ def encode(
     else:
         envelope["data"] = message.header()
         payload = getattr(message, contract.body)
-        properties = ((HEADER, orjson.dumps(envelope).decode()),)
+        properties = ((HEADER, _printable(envelope)),)
     return Packet(topic, payload, contract.qos, contract.retain, contract.expires, properties=properties)
 
 
@@ -136,6 +137,12 @@ def peek(packet: Packet) -> Envelope:
         return _envelope_inside(packet.payload) if header is None else _validated(orjson.loads(header))
     except (ValidationError, orjson.JSONDecodeError):
         return Envelope()
+
+
+def _printable(envelope: dict[str, Any]) -> str:
+    """An envelope as JSON without the characters that MQTT forbids; what a guest calls its turn may hold them."""
+    header = orjson.dumps(envelope).decode()
+    return header if header.isprintable() else json.dumps(envelope)
 
 
 def _header(packet: Packet) -> str | None:

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
@@ -11,7 +11,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from mynah_bus import Bus, BusClosed, BusSettings, MynahError, RequestFailed, Worker
+from mynah_bus import Bus, BusClosed, BusSettings, MynahError, RequestFailed, Worker, conversation, handles
 from mynah_bus.link import Filter, Hooks
 from mynah_bus.mosquitto import Mosquitto, passwords
 from mynah_bus.mqtt import Address
@@ -19,7 +19,7 @@ from mynah_bus.mqtt_link import OUTBOX, MqttLink
 from mynah_bus.packet import Packet
 from mynah_bus.tests.memory_process import Echo
 from mynah_bus.tests.processes import SUBSCRIBE, Tap, WorkerProcess
-from mynah_contracts import Health, MemoryQuery, MemoryResults, PlaybackControl, Role, Transcribe
+from mynah_contracts import Health, MemoryQuery, MemoryResults, PlaybackControl, Role, Said, Say, Speech, Transcribe
 
 pytestmark = pytest.mark.broker
 
@@ -255,6 +255,39 @@ async def test_what_a_role_may_not_hear_is_refused_by_name(mosquitto, tmp_path):
     async with Line(mosquitto.url, Role.STT, tmp_path / "home") as mouth:
         with pytest.raises(PermissionError, match="mynah/memory/query"):
             await mouth.link.subscribe([Filter("mynah/memory/query", 1)])
+
+
+@pytest.mark.parametrize("turn", ["\x01", "\x7f", "\x85", "\uffff"])
+async def test_whatever_a_guest_calls_a_turn_the_worker_stays_connected(mosquitto, settings, turn):
+    class Voice:
+        @handles
+        async def say(self, say: Say) -> AsyncIterator[Speech | Said]:
+            yield Speech(audio=b"", satellite=say.satellite)
+            yield Said()
+
+    async with (
+        Worker(Bus(Role.TTS, settings("one")), Voice()) as worker,
+        Bus(Role.SKILL, settings("asker")) as bus,
+    ):
+        await bus.until_up(Role.TTS, timeout=10)
+        with conversation(turn=turn):
+            assert [type(part) async for part in bus.stream(Say(text="?"))] == [Said]
+        assert await worker.bus.delivered(Speech(audio=b"", satellite="x")) is False
+        assert worker.bus.link.connections == 1
+
+
+async def test_what_the_broker_hangs_up_over_each_time_is_given_up(mosquitto, tmp_path):
+    home = tmp_path / "home"
+    async with (
+        Line(mosquitto.url, Role.SKILL, home, [Filter("mynah/stt/final", 1)]) as ear,
+        Line(mosquitto.url, Role.STT, home) as mouth,
+    ):
+        mouth.may_try.set()
+        poison = mouth.link.publish_acknowledged(Packet("mynah/stt/final", b"", qos=1, properties=(("x", "\x01"),)))
+        with pytest.raises(BusClosed, match="was lost each time"):
+            await poison
+        mouth.link.publish(final("still here"))
+        assert [packet.payload for packet in await ear.hears(1)] == [b"still here"]
 
 
 async def test_a_closed_link_fails_what_was_not_acknowledged(mosquitto, tmp_path):

@@ -421,6 +421,9 @@ OUTSIDE = (
     "mynah/reply/+/a",
     "mynah/reply/#",
     f"mynah/reply/{257 * 'a'}",
+    "mynah/reply/guest/\x01",
+    "mynah/reply/guest/\x7f",
+    "mynah/reply/guest/\uffff",
 )
 
 
