@@ -139,7 +139,7 @@ class Store(Protocol):
         """The task and how far it is; None when it never was or is forgotten."""
 
     async def wait(self, task_id: str) -> TaskResult:
-        """Wait for the task's outcome, whatever the store suffers; raises UnknownTask, or EngineStopped when it closes."""
+        """Wait for the outcome, also while the store fails; raises UnknownTask, or EngineStopped when it closes."""
 
     async def entries(
         self, *, status: TaskStatus | None = None, tag: str | None = None, limit: int = 100, before: str | None = None
