@@ -1,10 +1,13 @@
 """The command line."""
 
 import asyncio
+import io
 import json
 import os
 import shlex
+import signal
 import sys
+import time
 from collections.abc import Coroutine, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +23,7 @@ from mynah.fleet import MODULES
 from mynah_bus import BusSettings, MynahError, logs
 from mynah_bus.mosquitto import passwords
 from mynah_bus.mqtt import Address
-from mynah_contracts import CATALOGUE, Role
+from mynah_contracts import CATALOGUE, Role, Step
 
 T = TypeVar("T")
 
@@ -35,6 +38,8 @@ console = Console(highlight=False, soft_wrap=True)
 
 EXPECTED = (MynahError, OSError, ValueError)
 """What is the user's to know, not ours to mend."""
+TIME_OF_DAY = "%H:%M:%S"
+BROKEN_PIPE = 128 + signal.SIGPIPE
 SCALABLE = (Role.STT, Role.LLM, Role.TTS)
 """The others hold what there is one of: a conversation, a memory, a room."""
 MOST_WORKERS = 16
@@ -53,11 +58,11 @@ def up(
 
 
 @app.command()
-def run(role: Annotated[Role, typer.Argument(help="Which worker.")]) -> None:
+def run(worker: Annotated[str, typer.Argument(help=f"One of {', '.join(MODULES)}.")]) -> None:
     """Run one worker against any broker."""
-    if role not in MODULES:
-        raise CommandFailed(f"{role.value} is no worker; there are {', '.join(MODULES)}.")
-    os.execv(sys.executable, [sys.executable, "-m", MODULES[role]])  # noqa: S606  # our own module
+    if worker not in MODULES:
+        raise CommandFailed(f"{worker} is no worker; there are {', '.join(MODULES)}.")
+    os.execv(sys.executable, [sys.executable, "-m", MODULES[Role(worker)]])  # noqa: S606  # our own module
 
 
 @app.command()
@@ -81,15 +86,20 @@ def turn(
 ) -> None:
     """Ask with a recording, get a recording."""
     from mynah import talk  # noqa: PLC0415
+    from mynah.view import View  # noqa: PLC0415
 
     ended = _run(talk.turn(_settings(), question, output))
-    steps = ", ".join(f"{step['name']} {step['ms']:.0f}" for step in ended["steps"])
-    _show(ended, as_json, f"▶ {ended['transcript']}\n◀ {ended['reply']}\n  {ended['total_ms']:.0f} ms: {steps}")
+    if as_json:
+        _show(ended, True, "")
+    else:
+        steps = [Step.model_validate(step) for step in ended["steps"]]
+        view = View(console, lambda: time.strftime(TIME_OF_DAY))
+        console.print(view.told(ended["transcript"], ended["reply"], steps, ended["total_ms"]), end="")
 
 
 @app.command()
 def transcribe(
-    recording: Annotated[Path, typer.Argument(help="A WAV file of any rate, up to two minutes.")],
+    recording: Annotated[Path, typer.Argument(help="A WAV file of any rate, up to two minutes; - is standard input.")],
     language: Annotated[str | None, typer.Option(help="Such as en.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -103,7 +113,9 @@ def transcribe(
 @app.command()
 def say(
     text: Annotated[str, typer.Argument(help="What is to be spoken.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="A WAV file; else it is spoken.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="A WAV file, or - for standard output; else it is spoken.")
+    ] = None,
     voice: Annotated[str | None, typer.Option(help="Such as en-us or de.")] = None,
     satellite: Annotated[str, typer.Option(help="Where it is spoken.")] = "default",
     as_json: AsJson = False,
@@ -111,19 +123,23 @@ def say(
     """Speak a text, into a file or at a satellite."""
     from mynah import talk  # noqa: PLC0415
 
+    if as_json and output == talk.PIPE:
+        raise CommandFailed("-o - and --json both want standard output; give a file's name.")
     said = _run(talk.say(_settings(), text, output, voice, satellite))
-    _show(said, as_json, f"{said['seconds']:.1f} s of speech in {output or satellite}")
+    if output != talk.PIPE:
+        where = f"in {output}" if output else f"at {satellite}"
+        _show(said, as_json, f"{said['seconds']:.1f} s of speech {where}")
 
 
 @app.command()
 def listen(
-    raw: Annotated[bool, typer.Option("--raw", help="Every message, as it is.")] = False,
-    as_json: AsJson = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Every message: its topic and its JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Every message: one JSON object a line.")] = False,
 ) -> None:
-    """Follow what is said and done, live."""
-    from mynah import watch  # noqa: PLC0415
+    """Follow what is said and done, live, until Ctrl-C."""
+    from mynah.listen import listen as follow  # noqa: PLC0415
 
-    _run(watch.listen(_settings(), raw=raw, as_json=as_json))
+    _run(follow(_settings(), raw=raw, as_json=as_json))
 
 
 @app.command()
@@ -135,7 +151,7 @@ def status(as_json: AsJson = False) -> None:
     if as_json:
         _show({"workers": workers}, True, "")
     else:
-        console.print(watch.status_table(workers))
+        console.print(watch.status_table(workers, console.width))
 
 
 @app.command()
@@ -149,7 +165,7 @@ def doctor(as_json: AsJson = False) -> None:
     else:
         for finding in findings:
             fine = Text.assemble(("✓ ", "green"), finding.what)
-            console.print(fine if finding.ok else Text.assemble((f"✗ {finding.what}. ", "red"), finding.remedy))
+            console.print(fine if finding.ok else Text.assemble((f"✗ {finding.what}: ", "red"), finding.remedy))
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
 
@@ -168,7 +184,7 @@ def contracts(as_json: AsJson = False) -> None:
 
 
 @broker_app.command()
-def args(user: Annotated[Role, typer.Argument(help="As whom to connect.")] = Role.GUEST) -> None:
+def args(user: Annotated[Role, typer.Argument(help="As whom to connect.", show_choices=False)] = Role.GUEST) -> None:
     """Print the -h -p -u -P for mosquitto's tools."""
     settings = _settings()
     address = Address.parse(settings.broker_url)
@@ -201,12 +217,18 @@ def init() -> None:
 
 def main() -> None:
     """Run the command line; what its user can mend is one sentence on standard error, and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no bars still gets the words
     try:
         app()
     except (*EXPECTED, BaseExceptionGroup) as error:
         first: BaseException = error
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
+        if isinstance(first, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush has no reader
+            sys.exit(BROKEN_PIPE)
         if not isinstance(first, EXPECTED):
             raise
         Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble(("mynah: ", "red"), _sentence(first)))
@@ -229,12 +251,15 @@ def _counts(scale: Iterable[str]) -> dict[Role, int]:
 
 def _sentence(error: BaseException) -> str:
     """What went wrong, in one sentence; of a setting or an argument, which one."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors()[0]
-    name = ".".join(map(str, first["loc"]))
-    shown = f"MYNAH_{name}".upper() if error.title == BusSettings.__name__ else name
-    return f"{shown}: {first['msg']}."
+    words = str(error)
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        shown = f"MYNAH_{name}".upper() if error.title == BusSettings.__name__ else name
+        words = f"{shown}: {first['msg']}"
+    elif isinstance(error, OSError) and error.strerror:
+        words = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return words if words.endswith((".", "?", "!")) else f"{words}."
 
 
 def _settings() -> BusSettings:
@@ -244,10 +269,10 @@ def _settings() -> BusSettings:
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command; Ctrl-C ends it."""
+    """Run a command; Ctrl-C ends it, a second one at once."""
     try:
         return asyncio.run(work)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(130) from None
 
 

@@ -8,13 +8,15 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mynah.connection import guest
+from mynah.errors import CommandFailed
 from mynah.fleet import MODULES
-from mynah_bus import Bus, BusSettings
+from mynah.visitor import is_resident
+from mynah_bus import BusSettings
 from mynah_bus.mosquitto import program
-from mynah_bus.mqtt import Address, ConnectionRefused
-from mynah_contracts import Health, Role
+from mynah_bus.mqtt import Address
 
-CONNECT_S = 3.0
+ENOUGH = 100 << 20
 SLOW_STALL_MS = 250.0
 """Shorter ones are also what a busy machine does to everybody."""
 
@@ -44,33 +46,29 @@ def _machine(settings: BusSettings) -> Iterator[Finding]:
         yield Finding(there, f"{module}, for the {use} worker", f"pip install 'mynah[{use}]'")
     home = settings.home
     free = shutil.disk_usage(next(path for path in (home, *home.parents) if path.exists())).free
-    yield Finding(free > 100 << 20, f"{free >> 20} MiB free for {home}", "There is hardly any room for what is kept.")
+    yield Finding(free > ENOUGH, f"{_size(free)} free for {home}", "There is hardly any room for what is kept.")
     writable = os.access(next(path for path in (home, *home.parents) if path.exists()), os.W_OK)
     yield Finding(writable, f"{home} can be written", f"Make {home} writable, or set MYNAH_HOME.")
 
 
 async def _fleet(settings: BusSettings) -> list[Finding]:
     address = Address.parse(settings.broker_url)
-    where = f"the broker at {address.host}:{address.port}"
-    problem: Finding | None = None
-    workers: list[Health] = []
     try:
-        async with Bus(Role.GUEST, settings) as bus:
-            await bus.ready(CONNECT_S)
-            workers = bus.fleet.workers()
-    except* ConnectionRefused:
-        remedy = f"The password in {settings.home} is not the broker's; set MYNAH_HOME to that of the running fleet."
-        problem = Finding(False, f"{where} lets us in", remedy)
-    except* ConnectionError:
-        problem = Finding(False, f"{where} answers", "Start the fleet: mynah up")
-    if problem is not None:
-        return [problem]
-    findings = [Finding(True, f"{where} answers")]
+        async with guest(settings) as bus:
+            workers = [worker for worker in bus.fleet.workers() if is_resident(worker)]
+    except CommandFailed as error:
+        return [Finding(False, "the broker", str(error))]
+    findings = [Finding(True, f"the broker at {address.host}:{address.port}")]
     for role in MODULES:
         up = [worker for worker in workers if worker.service is role and worker.status in {"up", "degraded"}]
         findings.append(
             Finding(bool(up), f"{role.value} worker", f"No {role.value} worker is up: mynah run {role.value}")
         )
+        findings += [
+            Finding(False, f"{role.value}/{worker.instance}", worker.reason)
+            for worker in up
+            if worker.status == "degraded"
+        ]
         findings += [
             Finding(
                 False,
@@ -81,3 +79,7 @@ async def _fleet(settings: BusSettings) -> list[Finding]:
             if worker.stall_max_ms > SLOW_STALL_MS
         ]
     return findings
+
+
+def _size(amount: int) -> str:
+    return f"{amount >> 30} GiB" if amount >= 10 << 30 else f"{amount >> 20} MiB"

@@ -8,11 +8,12 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from mynah_bus.child import die_with_parent
+from mynah_bus.run import STOPS_WITHIN
 from mynah_contracts import Role
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,8 @@ LONGEST_PAUSE_S: Final = 15.0
 STEADY_AFTER_S: Final = 30.0
 """A process that lived this long did not crash at its start: the next pause is short again."""
 LOOP_OF: Final = 5
-GRACE_S: Final = 8.5
+GRACE_S: Final = STOPS_WITHIN + 0.5
+"""A worker that does not stop in time ends itself; after that it is killed."""
 
 
 @dataclass(slots=True)
@@ -49,30 +51,41 @@ class Spec:
         return f"{self.role.value}/{self.instance}"
 
 
+class Pauses:
+    """How long to wait before something that ended is started again: longer each time, until it has lived a while."""
+
+    def __init__(self) -> None:
+        self._next = FIRST_PAUSE_S
+
+    def after(self, lived_s: float) -> float:
+        """Seconds to wait when it has lived so long."""
+        pause = FIRST_PAUSE_S if lived_s > STEADY_AFTER_S else self._next
+        self._next = min(pause * 2, LONGEST_PAUSE_S)
+        return pause
+
+
 class Keeper:
     """Keeps one process running as long as `keep` does."""
 
     def __init__(self, spec: Spec, say: Callable[[str, str], None]) -> None:
         self._spec = spec
         self._say = say
-        self._process: asyncio.subprocess.Process | None = None
         self._deaths: deque[float] = deque(maxlen=LOOP_OF)
         self._last_words = ""
 
     async def keep(self) -> None:
-        """Run it, and again whenever it ends; cancelled, end it."""
-        pause = FIRST_PAUSE_S
+        """Run it, and again whenever it ends; cancelled, end it; cancelled twice, kill it."""
+        pauses = Pauses()
         while True:
             began = time.monotonic()
             code = await self._once()
             now = time.monotonic()
-            pause = FIRST_PAUSE_S if now - began > STEADY_AFTER_S else pause
             self._deaths.append(now)
             looping = len(self._deaths) == LOOP_OF and now - self._deaths[0] < 2 * STEADY_AFTER_S
             why = f" It dies again and again; its last words: {self._last_words}" if looping else ""
-            self._say(self._spec.name, f"ended with {_end(code)}; starting it again in {pause:.2g} s.{why}")
+            pause = pauses.after(now - began)
+            self._say(self._spec.name, f"ended with {ending(code)}; starting it again in {pause:.2g} s.{why}")
             await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_S)
 
     async def _once(self) -> int:
         process = await asyncio.create_subprocess_exec(
@@ -87,32 +100,48 @@ class Keeper:
             preexec_fn=die_with_parent,
         )
         try:
-            assert process.stdout is not None
-            async for raw in process.stdout:
-                line = raw.decode(errors="replace").rstrip()
-                self._last_words = line or self._last_words
-                self._say(self._spec.name, line)
-            return await process.wait()
+            return await self._outlive(process)
         finally:
-            await _end_process(process)
+            await self._end(process)
 
+    async def _outlive(self, process: asyncio.subprocess.Process) -> int:
+        """Show what it says, until it has ended."""
+        assert process.stdout is not None
+        async for line in _lines(process.stdout):
+            self._last_words = line or self._last_words
+            self._say(self._spec.name, line)
+        return await process.wait()
 
-async def _end_process(process: asyncio.subprocess.Process) -> None:
-    """Ask it to end, and make it when it does not."""
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGTERM)
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(GRACE_S):
-            await process.stdout.read()
-            await process.wait()
-    except TimeoutError:
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        """Ask it to end, and make it when it does not."""
+        if process.returncode is not None:
+            return
         with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+            process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(GRACE_S):
+                await self._outlive(process)
+        except TimeoutError:
+            self._say(self._spec.name, f"has not ended after {GRACE_S:g} s and is killed.")
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
 
 
-def _end(code: int) -> str:
+def ending(code: int) -> str:
+    """How a process ended, in words."""
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    """The lines of a stream, without those that are longer than any that is meant for people."""
+    while True:
+        try:
+            raw = await stream.readline()
+        except ValueError:
+            continue
+        if not raw:
+            return
+        yield raw.decode(errors="replace").rstrip()

@@ -1,40 +1,55 @@
 """Commands that talk with the fleet: ask, say, transcribe, turn."""
 
 import asyncio
+import sys
 import time
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from mynah.connection import explained, guest, patience
 from mynah.errors import CommandFailed
+from mynah.visitor import visitor_name
 from mynah_audio.endpoint import Endpointing
 from mynah_audio.errors import AudioError
 from mynah_audio.pcm import to_bytes
-from mynah_audio.recording import load
-from mynah_bus import Bus, BusSettings, EngineFailed, Worker, conversation, new_id
-from mynah_bus.mqtt import Address
-from mynah_contracts import Answer, Ask, Role, Said, Say, SpokenRecording, Synthesize, Transcribe, Transcript
+from mynah_audio.recording import Recording, load
+from mynah_bus import Bus, BusSettings, EngineFailed, Received, Worker, conversation, new_id
+from mynah_contracts import (
+    Answer,
+    Ask,
+    Role,
+    Said,
+    SatelliteState,
+    Say,
+    SpokenRecording,
+    Synthesize,
+    Transcribe,
+    Transcript,
+)
 from satellite.room import Room
 from satellite.sinks import FileSink, NullSink
 from satellite.sources import FileSource
 from satellite.worker import make_listener
 
-CONNECT_S = 5.0
-ANSWER_S = 40.0
-SPEECH_S = 60.0
-CHARACTERS_A_SECOND = 8
+ANSWER_S: Final = 40.0
+SPEECH_S: Final = 60.0
+CHARACTERS_A_SECOND: Final = 8
 """How fast a long text is spoken, at least."""
-TURN_S = 60.0
-ONE_QUESTION = Endpointing(silence=timedelta(seconds=2))
+TURN_S: Final = 60.0
+ONE_QUESTION: Final = Endpointing(silence=timedelta(seconds=2))
 """A recording is one question, pauses and all."""
+PIPE: Final = Path("-")
+"""Standard input, or standard output."""
+MOST_PIPED: Final = 64 << 20
+"""Bytes: two minutes of sound at any rate and width that is in use."""
 
 
 async def ask(settings: BusSettings, text: str, user: str) -> dict[str, Any]:
     """Ask in writing: reply, turn, intent, ms, steps."""
-    async with Bus(Role.GUEST, settings) as bus:
-        await bus.ready(CONNECT_S)
+    async with guest(settings) as bus:
         began = time.perf_counter()
         with conversation(turn=new_id(), session=f"shell-{user or 'guest'}"):
             answer = await bus.request(Ask(text=text, user=user), Answer, timeout=ANSWER_S)
@@ -51,28 +66,53 @@ async def say(
     settings: BusSettings, text: str, output: Path | None, voice: str | None, satellite: str
 ) -> dict[str, Any]:
     """Speak a text into a WAV file, or at a satellite."""
-    async with Bus(Role.GUEST, settings) as bus:
-        await bus.ready(CONNECT_S)
-        if output is None:
-            within = SPEECH_S + len(text) / CHARACTERS_A_SECOND
-            said = await bus.request(Say(text=text, voice=voice, satellite=satellite), Said, timeout=within)
-            return {"satellite": satellite, "seconds": round(said.audio_ms / 1e3, 3), "ms": round(said.ms, 1)}
+    if not text.strip():
+        raise CommandFailed("There is nothing to say: the text is empty.")
+    if output is None:
+        return await _say_at(settings, Say(text=text, voice=voice, satellite=satellite))
+    if output == PIPE and sys.stdout.isatty():
+        raise CommandFailed("Standard output is a terminal; send the sound on, such as to `| aplay`.")
+    async with guest(settings) as bus:
         spoken = await bus.request(Synthesize(text=text, voice=voice), SpokenRecording, timeout=SPEECH_S)
+    if not spoken.audio_ms:
+        raise CommandFailed(f"Nothing in {text!r} can be spoken.")
     try:
-        await asyncio.to_thread(output.write_bytes, spoken.audio)
+        await asyncio.to_thread(_write, output, spoken.audio)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise CommandFailed(f"{output} cannot be written: {error.strerror}.") from error
     return {"file": str(output), "seconds": round(spoken.audio_ms / 1e3, 3), "ms": round(spoken.ms, 1)}
 
 
+async def _say_at(settings: BusSettings, wanted: Say) -> dict[str, Any]:
+    rooms: dict[str, str] = {}
+
+    def note(received: Received) -> None:
+        assert isinstance(received.message, SatelliteState)
+        rooms[received.message.satellite] = received.envelope.source
+
+    async with guest(settings, lambda bus: bus.route(SatelliteState, note)) as bus:
+        up = {f"{one.service.value}/{one.instance}" for one in bus.fleet.workers() if one.status != "down"}
+        there = sorted(room for room, worker in rooms.items() if worker in up)
+        if not there:
+            raise CommandFailed("No satellite is up; `mynah run satellite` starts one.")
+        if wanted.satellite not in there:
+            raise CommandFailed(f"There is no satellite {wanted.satellite!r}; those that are up: {', '.join(there)}.")
+        within = SPEECH_S + len(wanted.text) / CHARACTERS_A_SECOND
+        said = await bus.request(wanted, Said, timeout=within)
+    if not said.audio_ms:
+        raise CommandFailed(f"Nothing in {wanted.text!r} can be spoken.")
+    return {"satellite": wanted.satellite, "seconds": round(said.audio_ms / 1e3, 3), "ms": round(said.ms, 1)}
+
+
 async def transcribe(settings: BusSettings, file: Path, language: str | None) -> dict[str, Any]:
     """Put a recording into words."""
     try:
-        recording = await asyncio.to_thread(load, file)
+        recording = await asyncio.to_thread(_load, file)
     except AudioError as error:
         raise CommandFailed(_about(str(error), file)) from error
-    async with Bus(Role.GUEST, settings) as bus:
-        await bus.ready(CONNECT_S)
+    async with guest(settings) as bus:
         request = Transcribe(audio=to_bytes(recording.samples), language=language)
         transcript = await bus.request(request, Transcript, timeout=SPEECH_S)
     return {
@@ -88,7 +128,7 @@ async def transcribe(settings: BusSettings, file: Path, language: str | None) ->
 
 async def turn(settings: BusSettings, question: Path, answer: Path | None) -> dict[str, Any]:
     """Be a satellite for one spoken question: transcript, reply, and where the time went."""
-    name = f"cli-{new_id()[-8:]}"
+    name = visitor_name()
     bus = Bus(Role.SATELLITE, settings.model_copy(update={"instance": name}), where={"satellite": name})
     sink = NullSink(paced=False) if answer is None else FileSink(answer)
     source = FileSource(question, paced=False)
@@ -96,13 +136,11 @@ async def turn(settings: BusSettings, question: Path, answer: Path | None) -> di
     room = Room(bus, name, source, sink, listener, push_to_talk=True, watched=False)
     async with AsyncExitStack() as stack:
         try:
-            async with asyncio.timeout(CONNECT_S):
-                await stack.enter_async_context(Worker(bus, room, passing=True))
+            with explained(settings, Role.SATELLITE):
+                async with asyncio.timeout(await patience(settings)):
+                    await stack.enter_async_context(Worker(bus, room, passing=True))
         except EngineFailed as error:
             raise CommandFailed(_about(str(error), question, answer)) from error
-        except TimeoutError as error:
-            address = Address.parse(settings.broker_url)
-            raise CommandFailed(f"No broker answers at {address.host}:{address.port}.") from error
         try:
             async with asyncio.timeout(TURN_S):
                 ended = await room.turn_over()
@@ -119,6 +157,18 @@ async def turn(settings: BusSettings, question: Path, answer: Path | None) -> di
         "total_ms": round(ended.total_ms, 2),
         "file": None if answer is None else str(answer),
     }
+
+
+def _load(file: Path) -> Recording:
+    return load(sys.stdin.buffer.read(MOST_PIPED) if file == PIPE else file)
+
+
+def _write(output: Path, content: bytes) -> None:
+    if output != PIPE:
+        output.write_bytes(content)
+        return
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
 
 
 def _about(error: str, *files: Path | None) -> str:

@@ -1,117 +1,155 @@
 """`mynah up`: a broker and every worker on this machine, until it is told to stop."""
 
 import asyncio
-import contextlib
 import fcntl
-import logging
 import os
+import shutil
 import signal
-import socket
+import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Final
 
-from rich.console import Console
-from rich.text import Text
-
+from mynah.board import Board
+from mynah.connection import LOCAL, guest, listens
 from mynah.errors import CommandFailed
-from mynah.fleet import MODULES, Keeper, Spec
+from mynah.fleet import MODULES, Keeper, Pauses, Spec, ending
+from mynah.rollcall import RollCall
 from mynah_bus import Bus, BusSettings
-from mynah_bus.mosquitto import Mosquitto, passwords, write_private
+from mynah_bus.mosquitto import BrokerFailed, Mosquitto, passwords, write_private
 from mynah_bus.mqtt import Address
 from mynah_contracts import Health, Role
 
-log = logging.getLogger(__name__)
-
-LOCAL: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-COLOURS: Final = ("cyan", "green", "magenta", "yellow", "blue", "bright_red", "bright_cyan", "bright_green")
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Board:
-    """What is printed while the fleet runs: one prefixed line after the other."""
+class Stop:
+    """When to stop: at a first signal in order, at a second one at once, by cancelling whoever made this."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False, soft_wrap=True)
-        self._width = 12
+        self._wanted = asyncio.Event()
+        self._task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self.ask)
 
-    def say(self, who: str, line: str) -> None:
-        """Print a line of one process."""
-        colour = COLOURS[sum(map(ord, who.partition("/")[0])) % len(COLOURS)]
-        self._console.print(Text.assemble((f"{who:<{self._width}} │ ", colour), line))
+    def ask(self) -> None:
+        """Stop, or stop at once."""
+        if self._wanted.is_set() and self._task is not None:
+            self._task.cancel()
+        self._wanted.set()
+
+    async def wanted(self) -> None:
+        """Wait until somebody wants it."""
+        await self._wanted.wait()
 
 
 async def up(settings: BusSettings, scale: Mapping[Role, int]) -> None:
     """Run the fleet until SIGINT or SIGTERM."""
-    board = Board()
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
+    stop = Stop()
+    board = Board(stop.ask)
     began = time.monotonic()
     with _only_one(settings.home):
-        async with _broker(settings, board), _keeping(_specs(settings, scale), board):
-            async with Bus(Role.GUEST, settings) as bus:
-                telling = asyncio.create_task(_tell(bus, board, scale, began), name="tell")
-                await stopping.wait()
-                telling.cancel()
-            board.say("mynah", "Stopping.")
+        async with (
+            _broker(settings, board) as silence,
+            guest(settings, silence=silence) as bus,
+            _keeping(_specs(settings, scale), board),
+        ):
+            async with _calling(bus, RollCall(board.say, sum(scale.values()), began, _try_this())):
+                await stop.wanted()
+            board.say("mynah", "Stopping; Ctrl-C again ends it at once.")
     board.say("mynah", "Stopped.")
 
 
 async def broker_alone(settings: BusSettings, host: str, port: int, secrets: Path | None) -> None:
     """Run a broker; each role that has a folder in `secrets` finds its password there."""
-    board = Board()
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
+    stop = Stop()
+    board = Board(stop.ask)
     for role, password in passwords(settings.home).items():
         if secrets is not None and (secrets / role.value).is_dir():
             write_private(secrets / role.value / "password", password.encode())
     async with Mosquitto(settings.home, port=port, host=host, base=settings.base) as broker:
         board.say("broker", f"mosquitto listens on {host}:{port}.")
-        reviving = asyncio.create_task(_revive(broker, board), name="broker")
-        await stopping.wait()
-        reviving.cancel()
+        async with _background(_revive(broker, board)):
+            await stop.wanted()
 
 
-async def _tell(bus: Bus, board: Board, scale: Mapping[Role, int], began: float) -> None:
-    """Say who comes and who goes, and when everybody is up."""
-    told: dict[str, str] = {}
-    wanted = sum(scale.values())
-    complete = False
-    async with bus.listening(Health) as heard:
-        for health in bus.fleet.workers():
-            complete = _tell_one(health, told, board, wanted, began, complete=complete)
+@asynccontextmanager
+async def _broker(settings: BusSettings, board: Board) -> AsyncIterator[str]:
+    """Start a broker where one is wanted on this machine and nobody listens; else join the one that is there.
+
+    Gives what to say when it does not answer.
+    """
+    address = Address.parse(settings.broker_url)
+    where = f"{address.host}:{address.port}"
+    if address.host not in LOCAL:
+        board.say("mynah", f"Joining the broker at {where}.")
+        yield f"No broker answers at {where}; is MYNAH_BROKER_URL right?"
+        return
+    if await listens(address.host, address.port):
+        board.say("mynah", f"Something listens at {where} already; joining it.")
+        yield f"What listens at {where} does not answer as a broker does; set MYNAH_BROKER_URL to another port."
+        return
+    host = "127.0.0.1" if address.host == "localhost" else address.host
+    async with Mosquitto(settings.home, port=address.port, host=host, base=settings.base) as broker:
+        board.say("broker", f"mosquitto listens on {where}; `mynah broker args` prints a guest's options.")
+        async with _background(_revive(broker, board)):
+            yield f"The broker at {where} does not answer."
+
+
+async def _revive(broker: Mosquitto, board: Board) -> None:
+    """Start the broker again whenever it ends."""
+    pauses = Pauses()
+    while True:
+        began = time.monotonic()
+        code = await broker.ended()
+        pause = pauses.after(time.monotonic() - began)
+        board.say("broker", f"ended with {ending(code)}; starting it again in {pause:.2g} s.", "red")
+        await broker.stop()
+        while not await _started(broker, board, pause):
+            pause = pauses.after(0.0)
+
+
+async def _started(broker: Mosquitto, board: Board, pause: float) -> bool:
+    await asyncio.sleep(pause)
+    try:
+        await broker.start()
+    except BrokerFailed as error:
+        board.say("broker", f"{error} Trying again.", "red")
+        return False
+    board.say("broker", "mosquitto listens again.")
+    return True
+
+
+@asynccontextmanager
+async def _calling(bus: Bus, roll: RollCall) -> AsyncIterator[None]:
+    """Say who comes and who goes, while the block lasts."""
+
+    async def call() -> None:
         async for received in heard:
-            message = received.message
-            assert isinstance(message, Health)
-            complete = _tell_one(message, told, board, wanted, began, complete=complete)
+            assert isinstance(received.message, Health)
+            roll.note(received.message)
+
+    bus.on_reconnect.add(roll.reconnected)
+    try:
+        async with bus.listening(Health) as heard, _background(call()):
+            for health in bus.fleet.workers():
+                roll.note(health)
+            yield
+    finally:
+        bus.on_reconnect.discard(roll.reconnected)
 
 
-def _tell_one(health: Health, told: dict[str, str], board: Board, wanted: int, began: float, *, complete: bool) -> bool:
-    name = f"{health.service.value}/{health.instance}"
-    if told.get(name) == health.status:
-        return complete
-    told[name] = health.status
-    if health.status != "down" or name in told:
-        with_engine = f" with {health.engine}" if health.engine and health.status == "up" else ""
-        board.say(name, f"{health.status}{with_engine}{f': {health.reason}' if health.reason else ''}")
-    if not complete and sum(status in {"up", "degraded"} for status in told.values()) >= wanted:
-        board.say("mynah", f'Everybody is up after {time.monotonic() - began:.1f} s. Try: mynah ask "what time is it"')
-        return True
-    return complete
-
-
-def _specs(settings: BusSettings, scale: Mapping[Role, int]) -> list[Spec]:
-    environment = {
-        "MYNAH_HOME": str(settings.home),
-        "MYNAH_BROKER_URL": settings.broker_url,
-        "GOMP_SPINCOUNT": "0",  # small models wait for work, they do not spin for it
-    }
-    return [Spec(role, str(number), environment) for role in MODULES for number in range(1, scale.get(role, 1) + 1)]
+@asynccontextmanager
+async def _background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Have something done while the block lasts; what goes wrong with it ends the block."""
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(work)
+        try:
+            yield
+        finally:
+            task.cancel()
 
 
 @asynccontextmanager
@@ -126,35 +164,20 @@ async def _keeping(specs: list[Spec], board: Board) -> AsyncIterator[None]:
                 keeper.cancel()
 
 
-@asynccontextmanager
-async def _broker(settings: BusSettings, board: Board) -> AsyncIterator[None]:
-    """Start a broker where one is wanted on this machine and nobody listens; else join the one that is there."""
-    address = Address.parse(settings.broker_url)
-    if address.host not in LOCAL or _listens(address.host, address.port):
-        board.say("mynah", f"Joining the broker at {address.host}:{address.port}.")
-        yield
-        return
-    host = "127.0.0.1" if address.host == "localhost" else address.host
-    async with Mosquitto(settings.home, port=address.port, host=host, base=settings.base) as broker:
-        board.say(
-            "broker", f"mosquitto listens on {host}:{address.port}; `mynah broker args` prints a guest's options."
-        )
-        reviving = asyncio.create_task(_revive(broker, board), name="broker")
-        try:
-            yield
-        finally:
-            reviving.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await reviving
+def _specs(settings: BusSettings, scale: Mapping[Role, int]) -> list[Spec]:
+    environment = {
+        "MYNAH_HOME": str(settings.home),
+        "MYNAH_BROKER_URL": settings.broker_url,
+        "GOMP_SPINCOUNT": "0",  # small models wait for work, they do not spin for it
+    }
+    return [Spec(role, str(number), environment) for role in MODULES for number in range(1, scale.get(role, 1) + 1)]
 
 
-async def _revive(broker: Mosquitto, board: Board) -> None:
-    """Start the broker again whenever it ends."""
-    while True:
-        code = await broker.ended()
-        board.say("broker", f"ended with {code}; starting it again.")
-        await broker.stop()
-        await broker.start()
+def _try_this() -> str:
+    """A first command, as it has to be typed here."""
+    called = Path(sys.argv[0])
+    name = "mynah" if shutil.which("mynah") else os.path.relpath(called) if called.name == "mynah" else str(called)
+    return f'{name} ask "what time is it"'
 
 
 @contextmanager
@@ -177,9 +200,3 @@ def _only_one(home: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
-
-
-def _listens(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex((host, port)) == 0

@@ -1,38 +1,22 @@
-"""Commands that look at the fleet: listen, status."""
+"""`mynah status`: who is there, and how they are."""
 
-import json
 import time
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mynah_bus import Bus, BusSettings, Received
-from mynah_contracts import (
-    CATALOGUE,
-    Failed,
-    Health,
-    LlmResponse,
-    PartialTranscript,
-    PlaybackStatus,
-    Role,
-    Say,
-    Transcript,
-    TurnEvent,
-    WakeEvent,
-)
+from mynah.connection import guest
+from mynah.visitor import is_resident
+from mynah_bus import BusSettings
 
-CONNECT_S = 5.0
-FOLLOWED = (WakeEvent, PartialTranscript, Transcript, LlmResponse, Say, PlaybackStatus, TurnEvent, Failed, Health)
-BAR = 40
+COLOURS: Final = {"up": "green", "degraded": "yellow", "starting": "cyan", "down": "red"}
+NARROW: Final = 60
 
 
 async def status(settings: BusSettings) -> list[dict[str, Any]]:
     """Every worker, as its health message says."""
-    async with Bus(Role.GUEST, settings) as bus:
-        await bus.ready(CONNECT_S)
+    async with guest(settings) as bus:
         now = time.time()
         return [
             {
@@ -53,102 +37,44 @@ async def status(settings: BusSettings) -> list[dict[str, Any]]:
                 "counters": health.counters,
             }
             for health in bus.fleet.workers()
+            if is_resident(health)
         ]
 
 
-def status_table(workers: list[dict[str, Any]]) -> Table:
-    """The fleet as a table."""
+def status_table(workers: list[dict[str, Any]], width: int) -> Table | str:
+    """The fleet as a table, of as many columns as there is room for."""
+    if not workers:
+        return "There is no worker; `mynah up` starts the fleet."
     table = Table(box=None, pad_edge=False)
-    for column in ("worker", "status", "engine", "pid", "up", "busy", "waiting", "longest stall"):
-        table.add_column(
-            column, justify="right" if column in {"pid", "up", "busy", "waiting", "longest stall"} else "left"
-        )
-    colours = {"up": "green", "degraded": "yellow", "starting": "cyan", "down": "red"}
+    table.add_column("worker", no_wrap=True)
+    table.add_column("status")
+    table.add_column("engine")
+    if width >= NARROW:
+        for column in ("pid", "up for", "busy", "waiting", "longest stall"):
+            table.add_column(column, justify="right", no_wrap=True)
     for worker in workers:
-        table.add_row(
+        is_down = worker["status"] == "down"
+        reason = f": {worker['reason']}" if worker["reason"] else ""
+        cells: list[Text | str] = [
             f"{worker['name']}/{worker['instance']}",
-            Text(worker["status"], colours[worker["status"]]),
+            Text(f"{worker['status']}{reason}", COLOURS[worker["status"]]),
             worker["engine"] or "-",
-            str(worker["pid"]),
-            f"{worker['up_s']:.0f} s",
-            str(worker["in_flight"]),
-            str(worker["queued"]),
-            f"{worker['stall_max_ms']:.0f} ms",
-        )
+        ]
+        if width >= NARROW:
+            cells += [
+                "-" if is_down else str(worker["pid"]),
+                "-" if is_down else _span(worker["up_s"]),
+                str(worker["in_flight"]),
+                str(worker["queued"]),
+                f"{worker['stall_max_ms']:.0f} ms",
+            ]
+        table.add_row(*cells)
     return table
 
 
-async def listen(settings: BusSettings, *, raw: bool, as_json: bool) -> None:
-    """Show what happens, until interrupted."""
-    console = Console(highlight=False, soft_wrap=True)
-    kinds = tuple(kind for kind in CATALOGUE.values() if kind.contract.topic and kind.contract.body is None)
-    async with Bus(Role.GUEST, settings) as bus:
-        await bus.ready(CONNECT_S)
-        async with bus.listening(*(kinds if raw or as_json else FOLLOWED)) as heard:
-            if not as_json:
-                console.print("Listening; Ctrl-C ends it.", style="dim")
-            view = View()
-            async for received in heard:
-                if as_json or raw:
-                    console.out(_raw(received), highlight=False)
-                else:
-                    for line in view.lines(received):
-                        console.print(line)
-
-
-def _raw(received: Received) -> str:
-    envelope = received.envelope.model_dump(exclude_none=True, exclude={"data"})
-    return json.dumps({**envelope, "type": received.message.contract.name, "data": received.message.header()})
-
-
-class View:
-    """Turns as people follow them: one line for what somebody says, one for each answer, a bar of where time went."""
-
-    def __init__(self) -> None:
-        self._fleet: dict[str, str] = {}
-
-    def lines(self, received: Received) -> Iterator[Text]:
-        """What a message adds to the picture; nothing for most."""
-        message = received.message
-        when = time.strftime("%H:%M:%S ")
-        match message:
-            case Health():
-                yield from self._health(when, message)
-            case WakeEvent(type="wake"):
-                yield Text.assemble((when, "dim"), ("● ", "cyan"), f"{message.satellite} listens ({message.cause})")
-            case PartialTranscript():
-                yield Text.assemble((when, "dim"), ("… ", "cyan"), (message.text, "dim"))
-            case Transcript():
-                said = message.text or "(nothing that could be understood)"
-                about = f"  {message.confidence:.0%} {message.engine} {message.ms:.0f} ms"
-                yield Text.assemble((when, "dim"), ("▶ ", "bold cyan"), (said, "bold"), (about, "dim"))
-            case Say():
-                yield Text.assemble((when, "dim"), ("◀ ", "bold green"), (message.text, "green"))
-            case Failed():
-                yield Text.assemble(
-                    (when, "dim"), ("✗ ", "bold red"), f"{message.message} ({message.code}, {message.about})"
-                )
-            case TurnEvent() if message.steps:
-                yield _waterfall(when, message)
-
-    def _health(self, when: str, health: Health) -> Iterator[Text]:
-        name = f"{health.service.value}/{health.instance}"
-        before = self._fleet.get(name)
-        self._fleet[name] = health.status
-        if before is not None and before != health.status:
-            colour = "red" if health.status == "down" else "green"
-            yield Text.assemble((when, "dim"), ("■ ", colour), f"{name} is {health.status}. {health.reason}")
-
-
-def _waterfall(when: str, event: TurnEvent) -> Text:
-    """The steps of a turn, as long as they took."""
-    colours = ("blue", "cyan", "magenta", "green", "yellow")
-    line = Text.assemble((when, "dim"), "  ")
-    total = sum(step.ms for step in event.steps) or 1.0
-    for index, step in enumerate(event.steps):
-        line.append("█" * max(1, round(BAR * step.ms / total)), colours[index % len(colours)])
-    words = ", ".join(f"{step.name} {step.ms:.0f}" for step in event.steps)
-    ending = {"done": "", "cancelled": " cancelled", "failed": f" {event.error}"}[event.phase]
-    line.append(f" {event.total_ms:.0f} ms: {words}", "dim")
-    line.append(ending, "red")
-    return line
+def _span(seconds: float) -> str:
+    """How long, in the unit that says it shortest."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,5 +1,8 @@
+import asyncio
 import fcntl
+import io
 import json
+import logging
 import os
 import shlex
 import signal
@@ -9,39 +12,51 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from rich.console import Console
 
-from mynah.cli import _counts
+from mynah.cli import _counts, main
 from mynah.errors import CommandFailed
 from mynah.fleet import MODULES
+from mynah.watch import status_table
 from mynah_audio.wav import encode
+from mynah_bus import Bus, BusSettings
 from mynah_contracts import CATALOGUE, Role
 
 Mynah = Callable[..., subprocess.CompletedProcess[str]]
 COMMANDS = ("up", "run", "ask", "turn", "transcribe", "say", "listen", "status", "doctor", "contracts", "broker")
-NO_BROKER = "mynah: No broker answers at 127.0.0.1:9.\n"
+NO_BROKER = "mynah: No broker answers at 127.0.0.1:9; `mynah up` starts one.\n"
+NOTHING = "mqtt://127.0.0.1:9"
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MYNAH_")}
-    return {**kept, "MYNAH_HOME": str(home), "MYNAH_BROKER_URL": "mqtt://127.0.0.1:9", "COLUMNS": "200", **more}
+    return {**kept, "MYNAH_HOME": str(home), "MYNAH_BROKER_URL": NOTHING, "COLUMNS": "200", **more}
 
 
 @pytest.fixture
-def mynah(tmp_path: Path) -> Mynah:
-    """Runs the command line in a home of its own."""
+def mynah(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Mynah:
+    """Runs the command line, in this process and in a home of its own."""
 
     def run(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "mynah", *words],
-            env=environment(tmp_path / "home", **more),
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        root = logging.getLogger()
+        handlers, level = root.handlers[:], root.level
+        with monkeypatch.context() as patched:
+            patched.chdir(tmp_path)
+            patched.setattr(sys, "argv", ["mynah", *words])
+            patched.setattr(os, "environ", environment(tmp_path / "home", **more))
+            try:
+                main()
+            except SystemExit as end:
+                code = int(end.code or 0)
+            else:
+                code = 0
+            finally:
+                root.handlers[:] = handlers
+                root.setLevel(level)
+        printed = capsys.readouterr()
+        return subprocess.CompletedProcess(words, code, printed.out, printed.err)
 
     return run
 
@@ -61,7 +76,7 @@ def test_every_command_explains_itself(mynah, command):
     done = mynah(*command, "--help")
 
     assert done.returncode == 0
-    assert "Usage:" in done.stdout
+    assert "Usage: " in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -121,8 +136,6 @@ def test_a_file_that_is_no_recording_is_named(mynah, tmp_path, content):
 
 
 def test_an_answer_that_cannot_be_written_is_named(mynah, home_broker, tmp_path):
-    import numpy as np
-
     (tmp_path / "q.wav").write_bytes(encode(np.zeros(1_600, np.int16)))
 
     done = mynah("turn", "q.wav", "-o", "nowhere/a.wav", **home_broker)
@@ -186,14 +199,14 @@ def test_the_doctor_says_what_to_do_without_a_fleet(mynah):
     done = mynah("doctor")
 
     assert done.returncode == 1
-    assert "✗ the broker at 127.0.0.1:9 answers. Start the fleet: mynah up" in done.stdout
+    assert "✗ the broker: No broker answers at 127.0.0.1:9; `mynah up` starts one." in done.stdout
 
 
 def test_the_doctor_speaks_json(mynah):
     findings = json.loads(mynah("doctor", "--json").stdout)["findings"]
 
     assert all(set(finding) == {"ok", "what", "remedy"} for finding in findings)
-    assert [finding["ok"] for finding in findings if "broker at" in finding["what"]] == [False]
+    assert [finding["ok"] for finding in findings if finding["what"] == "the broker"] == [False]
 
 
 # -- with a broker
@@ -224,7 +237,8 @@ def test_the_fleet_is_shown(mynah, home_broker, tmp_path):
     settings = environment(tmp_path, **home_broker, MYNAH_INSTANCE="one")
     with subprocess.Popen(command, env=settings, cwd=tmp_path, stdin=subprocess.DEVNULL) as worker:
         try:
-            listed = until_up(mynah, home_broker)
+            asyncio.run(until_up(home_broker))
+            (listed,) = json.loads(mynah("status", "--json", **home_broker).stdout)["workers"]
             assert (listed["name"], listed["instance"], listed["engine"]) == ("llm", "one", "rules")
             assert listed["pid"] == worker.pid
             assert {"reason", "host", "model", "version", "up_s", "in_flight", "queued", "counters"} <= set(listed)
@@ -237,13 +251,11 @@ def test_the_fleet_is_shown(mynah, home_broker, tmp_path):
     assert gone["status"] == "down"
 
 
-def until_up(mynah: Mynah, settings: dict[str, str]) -> dict[str, object]:
-    """The one worker, as soon as it is up."""
-    for _ in range(20):
-        workers = json.loads(mynah("status", "--json", **settings).stdout)["workers"]
-        if workers and workers[0]["status"] == "up":
-            return workers[0]
-    raise TimeoutError
+async def until_up(settings: dict[str, str]) -> None:
+    """Wait for the one worker."""
+    where = BusSettings(home=Path(settings["MYNAH_HOME"]), broker_url=settings["MYNAH_BROKER_URL"])
+    async with Bus(Role.GUEST, where) as bus:
+        await bus.until_up(Role.LLM, timeout=20)
 
 
 @pytest.mark.broker
@@ -254,20 +266,78 @@ def test_a_question_that_nobody_can_answer_says_who_is_missing(mynah, home_broke
 
 @pytest.mark.broker
 def test_a_spoken_question_without_a_router_says_so(mynah, home_broker, tmp_path):
-    import numpy as np
-
     (tmp_path / "q.wav").write_bytes(encode(np.zeros(1_600, np.int16)))
 
     assert_sentence(mynah("turn", "q.wav", **home_broker), "the router is not running")
 
 
 @pytest.mark.broker
-def test_a_password_that_is_not_the_brokers_is_explained(mynah, home_broker, tmp_path):
+@pytest.mark.parametrize("words", [("doctor",), ("ask", "hello"), ("turn", "q.wav"), ("up",)])
+@pytest.mark.parametrize(("kept", "why"), [({"guest": "x", "satellite": "x"}, "not its own"), ({}, "no password")])
+def test_a_password_that_is_not_the_brokers_is_explained(mynah, home_broker, tmp_path, words, kept, why):
     home = tmp_path / "elsewhere"
     home.mkdir()
-    (home / "credentials.json").write_text(json.dumps({"guest": "wrong"}))
+    (home / "credentials.json").write_text(json.dumps(kept))
+    (tmp_path / "q.wav").write_bytes(encode(np.zeros(1_600, np.int16)))
 
-    done = mynah("doctor", **{**home_broker, "MYNAH_HOME": str(home)})
+    done = mynah(*words, **{**home_broker, "MYNAH_HOME": str(home)})
 
     assert done.returncode == 1
-    assert "lets us in" in done.stdout
+    (line,) = [line for line in (done.stdout + done.stderr).splitlines() if "does not let us in" in line]
+    assert why in line
+    assert "set MYNAH_HOME" in line
+
+
+@pytest.mark.broker
+def test_what_is_wrong_with_a_password_that_was_given_is_said_without_it(mynah, home_broker):
+    url = home_broker["MYNAH_BROKER_URL"].replace("//", "//guest:secret@")
+
+    done = mynah("ask", "hello", **{**home_broker, "MYNAH_BROKER_URL": url})
+
+    assert_sentence(done, "look at the user and the password")
+    assert "secret" not in done.stderr
+
+
+@pytest.mark.broker
+def test_a_satellite_that_is_not_there_is_not_spoken_to(mynah, home_broker):
+    assert_sentence(mynah("say", "hello", **home_broker), "No satellite is up", "mynah run satellite")
+
+
+def test_a_fleet_without_workers_is_told_in_words():
+    assert status_table([], 80) == "There is no worker; `mynah up` starts the fleet."
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_the_fleet_is_readable_on_every_terminal(width):
+    worker = {"name": "memory", "instance": "1", "status": "degraded", "reason": "The disk is full.", "pid": 4711}
+    figures = {"engine": "bm25", "up_s": 7_300.0, "in_flight": 0, "queued": 3, "stall_max_ms": 12.0}
+    console = Console(file=io.StringIO(), width=width)
+
+    console.print(status_table([worker | figures], width))
+
+    shown = console.file.getvalue()
+    assert "memory/1" in shown
+    assert "bm25" in shown
+    assert "degraded" in shown
+    assert "…" not in shown
+    assert all(len(line) <= width for line in shown.splitlines())
+    assert (width < 60) or ("4711" in shown and "2 h" in shown)
+
+
+@pytest.mark.parametrize("text", ["", "  \n"])
+def test_nothing_is_not_said(mynah, text):
+    assert_sentence(mynah("say", text, "-o", "x.wav"), "nothing to say")
+
+
+def test_sound_and_words_do_not_share_standard_output(mynah):
+    assert_sentence(mynah("say", "hello", "-o", "-", "--json"), "-o -", "--json")
+
+
+def test_what_listens_and_is_no_broker_is_not_joined(mynah):
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        port = deaf.getsockname()[1]
+
+        done = mynah("up", MYNAH_BROKER_URL=f"mqtt://127.0.0.1:{port}")
+
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port} does not answer as a broker does; set MYNAH_BROKER_URL" in done.stderr
