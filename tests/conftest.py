@@ -191,7 +191,9 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetUnderTest]:
     under_test = FleetUnderTest(tmp_path_factory.mktemp("home"), free_port())
     under_test.start()
     yield under_test
+    family = under_test.children()
     assert under_test.stop() == 0
+    assert under_test.gone(family, 0.0)
 
 
 @pytest.fixture

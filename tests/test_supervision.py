@@ -11,7 +11,9 @@ import pytest
 
 from mynah_audio.pcm import SAMPLE_RATE, to_bytes
 from mynah_bus import Bus, RequestFailed
-from mynah_contracts import Role, Transcribe
+from mynah_bus.packet import Packet
+from mynah_bus.wire import decode
+from mynah_contracts import Accepted, Role, Transcribe, Transcript
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
 
@@ -19,33 +21,77 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a
 
 
 @pytest.mark.req("SHD-02", "R10")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_everything_in_order_and_in_time(own_fleet, number):
+def test_a_terminal_that_is_closed_ends_everything_in_order_and_in_time(own_fleet):
     family = own_fleet.children()
     assert len(family) >= 7
 
-    own_fleet.process.send_signal(number)
+    own_fleet.process.send_signal(signal.SIGHUP)
 
     assert own_fleet.process.wait(10) == 0
     assert own_fleet.gone(family, 0.0)
     assert not [line for line in own_fleet.lines if "Traceback" in line]
 
 
-@pytest.mark.req("SHD-01", "SHD-05", "MQ-11")
-async def test_a_signal_ends_everything_in_time_though_a_worker_is_at_work(own_fleet):
+@pytest.mark.req("SHD-01", "SHD-02", "SHD-05", "MQ-11")
+async def test_what_was_accepted_is_finished_within_the_grace_and_what_takes_longer_is_given_up(make_fleet):
+    fleet = make_fleet("--scale", "stt=2")
+    fleet.start()
+    family = fleet.children()
     noise = np.random.default_rng(1).integers(-9_000, 9_000, 200 * SAMPLE_RATE, np.int16)
-    short, long = (Transcribe(audio=to_bytes(noise[: seconds * SAMPLE_RATE])) for seconds in (1, 200))
+    async with Bus(Role.GUEST, fleet.settings) as bus:
+        await bus.until_up(Role.STT, timeout=10)
+        accepted = accepts(bus)
+        short, long = (
+            asyncio.create_task(bus.request(Transcribe(audio=to_bytes(noise[: seconds * SAMPLE_RATE])), timeout=30))
+            for seconds in (6, 200)
+        )
+        async with asyncio.timeout(10):
+            for _ in range(2):
+                await accepted.get()
+
+        fleet.process.send_signal(signal.SIGTERM)
+
+        assert await asyncio.to_thread(fleet.process.wait, 10) == 0
+        assert fleet.gone(family, 0.0)
+        assert isinstance(await short, Transcript)
+    with pytest.raises(RequestFailed):
+        await long
+    assert not [line for line in fleet.lines if "killed" in line or "Traceback" in line]
+
+
+def accepts(bus: Bus) -> asyncio.Queue[Accepted]:
+    """What workers say once they are at work on a request of this bus."""
+    accepted: asyncio.Queue[Accepted] = asyncio.Queue()
+    behind = bus.link.on_packet
+
+    def tap(packet: Packet) -> None:
+        if packet.topic.startswith(bus.reply_topic) and isinstance(message := decode(packet, None).message, Accepted):
+            accepted.put_nowait(message)
+        behind(packet)
+
+    bus.link.on_packet = tap
+    return accepted
+
+
+@pytest.mark.req("SHD-05")
+async def test_a_second_signal_ends_it_at_once(own_fleet):
+    noise = np.random.default_rng(1).integers(-9_000, 9_000, 200 * SAMPLE_RATE, np.int16)
     family = own_fleet.children()
     async with Bus(Role.GUEST, own_fleet.settings) as bus:
         await bus.until_up(Role.STT, timeout=10)
-        first, *others = [asyncio.create_task(bus.request(each, timeout=30)) for each in (short, long, long)]
-        await first  # it works on the second now
+        accepted = accepts(bus)
+        asking = asyncio.create_task(bus.request(Transcribe(audio=to_bytes(noise)), timeout=30))
+        async with asyncio.timeout(10):
+            await accepted.get()
+        own_fleet.process.send_signal(signal.SIGINT)
+        await asyncio.to_thread(own_fleet.until_said, "Ctrl-C again", 5)
 
-        own_fleet.process.send_signal(signal.SIGTERM)
+        own_fleet.process.send_signal(signal.SIGINT)
 
-        assert await asyncio.to_thread(own_fleet.process.wait, 10) == 0
-        assert own_fleet.gone(family, 0.0)
-    assert all(isinstance(end, RequestFailed) for end in await asyncio.gather(*others, return_exceptions=True))
+        assert await asyncio.to_thread(own_fleet.process.wait, 4) == 130  # less than the grace
+        assert own_fleet.gone(family, 1.0)
+    with pytest.raises(RequestFailed):
+        await asking
 
 
 @pytest.mark.req("I6")

@@ -32,7 +32,7 @@ FIRST_PAUSE_S: Final = 0.25
 LONGEST_PAUSE_S: Final = 15.0
 STEADY_AFTER_S: Final = 30.0
 """A process that lived this long did not crash at its start: the next pause is short again."""
-LOOP_OF: Final = 5
+LOOP_OF: Final = 3
 GRACE_S: Final = STOPS_WITHIN + 0.5
 """A worker that does not stop in time ends itself; after that it is killed."""
 

@@ -128,7 +128,7 @@ def test_a_file_that_is_not_there_is_named(mynah, home_broker, command, name):
     assert_sentence(mynah(command, name, **home_broker), name, "is not a file")
 
 
-@pytest.mark.parametrize("content", [b"", b"RIFF", b"nothing of sound" * 9])
+@pytest.mark.parametrize("content", [b"", b"RIFF", b"\0" * 101, b"nothing of sound" * 9])
 def test_a_file_that_is_no_recording_is_named(mynah, tmp_path, content):
     (tmp_path / "broken.wav").write_bytes(content)
 
