@@ -12,7 +12,7 @@ from llm_worker.engines import Memory, ModelError, Prompt, Turn
 from llm_worker.engines.choice import Choice, choose
 from llm_worker.joined import joined
 from llm_worker.settings import LlmSettings
-from mynah_bus import Bus, EngineFailed, MynahError, RequestFailed, Worker, current, handles
+from mynah_bus import Bus, EngineFailed, RequestFailed, Worker, current, handles
 from mynah_contracts import Character, LlmCancel, LlmDelta, LlmRequest, LlmResponse, MemoryQuery, MemoryResults, Role
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class Thinking:
             yield
             return
         if turn in self._cancelled:
-            raise MynahError("Its turn was cancelled.", code="cancelled")
+            raise asyncio.CancelledError  # as if it had begun: what nobody wants any more has not failed
         task = cast("asyncio.Task[object]", asyncio.current_task())
         self._by_turn.setdefault(turn, set()).add(task)
         try:

@@ -87,9 +87,11 @@ class Memory:
             truncated=found.truncated,
         )
 
-    @handles
+    @handles(waiting=OVERHEARD)
     async def store(self, wanted: MemoryStore) -> MemoryChanged:
-        """Remember a text that was sent for it."""
+        """Remember a text that was sent for it; from the router, it is what was said in writing."""
+        if not self._listens and current().source.startswith(f"{Role.ROUTER.value}/"):
+            return MemoryChanged()
         stored = await self._remember(
             wanted.text, "assistant" if wanted.speaker == "assistant" else "user", wanted.user
         )

@@ -26,6 +26,7 @@ from mynah_contracts import (
     Answer,
     Ask,
     Health,
+    MemoryStore,
     PlaybackControl,
     PlaybackStatus,
     Role,
@@ -61,6 +62,8 @@ SOMEBODY_WITHIN: Final = 30.0
 """Seconds after the start within which somebody who could speak is expected."""
 ANNOUNCED_WITHIN: Final = 600.0
 """Seconds for which an announcement may wait for what is being said before it."""
+LONGEST_MEMORY: Final = 20_000
+"""Characters of a text that the memory takes."""
 PUSH_TO_TALK: Final = "push_to_talk"
 SPEECH: Final = "speech"
 """A satellite without a wake word heard a voice: it may be a television's."""
@@ -162,10 +165,12 @@ class Conversation:
     async def ask(self, question: Ask) -> Answer:
         """Answer a question that was asked in writing."""
         live = self._begin("", cause="text", typed=question.text, is_played=False)
+        self._have_remembered(live, question.text, "user", question.user)
         self._think(live, question.text, user=question.user)
         await live.ended.wait()
         if live.turn.state is not State.DONE:
             raise MynahError(live.error or "The turn was cancelled.", code="turn_failed")
+        self._have_remembered(live, live.turn.answer, "assistant", question.user)
         return Answer(
             reply=live.turn.answer,
             turn_id=live.id,
@@ -275,6 +280,12 @@ class Conversation:
         if satellite:
             self._tasks.start(live.speak(), "speak", failed=lambda: live.fail(WENT_WRONG))
         return live
+
+    def _have_remembered(self, live: Live, text: str, speaker: str, user: str) -> None:
+        """Tell the memory what is written, as it hears what is spoken."""
+        if text:
+            with conversation(turn=live.id, session=live.session):
+                self._bus.publish(MemoryStore(text=text[:LONGEST_MEMORY], user=user, speaker=speaker))
 
     def _ended(self, live: Live) -> None:
         self._turns.close(live.id)

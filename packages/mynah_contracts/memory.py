@@ -57,7 +57,7 @@ class MemoryChanged(Event, topic="memory/changed", by=Role.MEMORY, to=Role.SKILL
 class MemoryStore(
     Command,
     topic="memory/store",
-    by=(Role.SKILL, Role.GUEST),
+    by=(Role.SKILL, Role.GUEST, Role.ROUTER),
     to=Role.MEMORY,
     reply=MemoryChanged,
 ):

@@ -240,6 +240,7 @@ async def test_cancel_stops_the_stream_within_one_delta_and_leaves_nothing_behin
         assert mind.thinking._by_turn == {}
         (sent,) = (packet for packet in mind.stage.broker.published if packet.topic == "mynah/llm/stream")
         assert decode(sent, LlmDelta).message == LlmDelta(delta="ab", seq=0)
+        assert "mynah/system/error" not in {packet.topic for packet in mind.stage.broker.published}
 
 
 async def test_cancel_while_the_memory_is_asked_stops_that_too():
@@ -262,9 +263,11 @@ async def test_a_request_of_a_turn_that_was_cancelled_before_is_not_begun():
     async with thinking() as mind:
         await mind.stage.send(LlmCancel(turn_id="t"))
 
-        with pytest.raises(RequestFailed):
+        with pytest.raises(RequestFailed) as failure:
             await mind.ask(turn="t")
+        assert failure.value.code == "cancelled"
         assert mind.model.requests == []
+        assert "mynah/system/error" not in {packet.topic for packet in mind.stage.broker.published}
 
 
 async def test_cancelling_one_turn_leaves_the_others_alone():

@@ -148,6 +148,16 @@ async def test_who_does_not_listen_remembers_only_what_is_sent_for_it(library):
         assert await memory.find("penguins") == ["penguins swim"]
 
 
+@pytest.mark.parametrize("listens", [True, False])
+async def test_what_was_said_in_writing_is_overheard_as_well(library, listens):
+    async with library(listens=listens) as memory:
+        written = MemoryStore(text="penguins swim", user="anna", speaker="user")
+        changed = await memory.stage.ask(written, role=Role.ROUTER)
+
+        assert changed == MemoryChanged(stored=int(listens))
+        assert await memory.find("penguins", user="anna") == ["penguins swim"] * listens
+
+
 async def test_a_question_does_not_find_itself(library):
     async with library() as memory:
         await memory.hear("where are the penguins", turn="t1")

@@ -10,6 +10,7 @@ from mynah_contracts import (
     Health,
     LlmCancel,
     LlmDelta,
+    MemoryStore,
     PlaybackControl,
     PlaybackStatus,
     Role,
@@ -183,6 +184,9 @@ async def test_a_turn_that_nobody_could_transcribe_says_why(house):
 
 class Baffled:
     """A recogniser with a bug."""
+
+    def is_none(self, text):
+        return False
 
     def recognise(self, text):
         if "penguins" in text:
@@ -559,6 +563,23 @@ async def test_an_answer_in_writing_has_its_steps(house):
         assert answer.intent == "GetTime"
         assert sum(step.ms for step in answer.steps) == pytest.approx(answer.ms, rel=1e-6)
         assert home.said() == []
+
+
+async def test_a_question_in_writing_and_its_answer_are_remembered_as_spoken_ones_are(house):
+    async with house() as home:
+        with conversation(session="desk"):
+            answer = await home.stage.ask(Ask(text="remember that my keys are in the hall", user="anna"))
+
+        question, reply = home.sent(MemoryStore)
+        assert [turn for turn, _ in (question, reply)] == [answer.turn_id] * 2
+        assert question[1] == MemoryStore(text="remember that my keys are in the hall", speaker="user", user="anna")
+        assert reply[1] == MemoryStore(text=answer.reply, speaker="assistant", user="anna")
+
+
+async def test_what_was_asked_aloud_is_left_to_the_memory_to_hear(house):
+    async with house() as home:
+        await home.ask("t", TIME)
+        assert home.sent(MemoryStore) == []
 
 
 async def test_silence_is_an_answer_too(house):
