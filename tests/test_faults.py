@@ -19,9 +19,10 @@ import pytest
 
 from mynah.errors import CommandFailed
 from mynah.talk import turn
+from mynah_audio.recording import load
 from mynah_bus import Bus, BusSettings, MynahError
 from mynah_bus.wire import Packet, decode
-from mynah_contracts import Answer, Ask, Health, Role, TurnEvent
+from mynah_contracts import Answer, Ask, Health, PlaybackStatus, Role, TurnEvent
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
 
@@ -31,6 +32,9 @@ BACK_WITHIN_S = 10.0
 ASK_WITHIN_S = 20.0
 TURN_WITHIN_S = 70.0
 """Connecting, the turn's own deadline, and goodbye."""
+SPOKEN_S = 1.0
+"""The shortest answer to a spoken question."""
+BROKERS = 3
 QUESTIONS = ("what time is it", "what is twelve plus thirty")
 OVER = frozenset({"done", "cancelled", "failed"})
 
@@ -41,29 +45,41 @@ class Ledger:
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """How long each question took to its end, in writing and in speech."""
-    errors: Counter[str] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)
+    """What came of them."""
     answers: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """The turns that answered each request."""
     endings: Counter[str] = field(default_factory=Counter)
     """How often each turn was told to have ended."""
-    recoveries: list[float] = field(default_factory=list)
-    """Seconds from a death until the dead was back."""
+    sentences: Counter[tuple[str | None, int]] = field(default_factory=Counter)
+    """How often each sentence of a turn began to sound."""
+    noticed: list[float] = field(default_factory=list)
+    """Seconds from the death of a worker until its health said `down`."""
+    workers_back: list[float] = field(default_factory=list)
+    """Seconds from the death of a worker until it was up again."""
+    brokers_back: list[float] = field(default_factory=list)
+    """Seconds from the death of the broker until every worker was up again."""
 
     def figures(self) -> dict[str, object]:
         """For the note."""
         return {
-            "asked": len(self.seconds["ask"]),
-            "spoken": len(self.seconds["turn"]),
-            "ended_in_an_error": dict(self.errors),
-            "turns_seen_to_end": len(self.endings),
-            "answered_twice": sum(len(turns) > 1 for turns in self.answers.values()),
-            "ended_twice": sum(times > 1 for times in self.endings.values()),
+            "down_told_after_s": spread(self.noticed),
+            "worker_back_after_s": spread(self.workers_back),
+            "all_back_after_broker_s": spread(self.brokers_back),
+            "asked_in_writing": len(self.seconds["ask"]),
+            "asked_in_speech": len(self.seconds["turn"]),
+            "ended": dict(self.ends),
             "slowest_ask_s": round(max(self.seconds["ask"]), 2),
             "slowest_turn_s": round(max(self.seconds["turn"]), 2),
-            "kills": len(self.recoveries),
-            "back_after_s_median": round(statistics.median(self.recoveries), 2),
-            "back_after_s_max": round(max(self.recoveries), 2),
+            "answered_twice": sum(len(turns) > 1 for turns in self.answers.values()),
+            "ended_twice": sum(times > 1 for times in self.endings.values()),
+            "said_twice": sum(times > 1 for times in self.sentences.values()),
         }
+
+
+def spread(seconds: list[float]) -> dict[str, float]:
+    """The middle and the worst of some times, and how many there are."""
+    return {"n": len(seconds), "median": round(statistics.median(seconds), 2), "max": round(max(seconds), 2)}
 
 
 class People:
@@ -103,11 +119,11 @@ class People:
                 await self._bus.request(Ask(text=text), Answer, timeout=ASK_WITHIN_S)
 
     async def _speak(self) -> None:
-        number = 0
+        answer = self._question.with_name("answer.wav")
         while not self._enough.is_set():
-            number += 1
             async with self._entry("turn", TURN_WITHIN_S):
-                await turn(self._settings, self._question, self._question.with_name("answer.wav"))
+                await turn(self._settings, self._question, answer)
+                assert load(answer).duration > SPOKEN_S
 
     @asynccontextmanager
     async def _entry(self, kind: str, within: float) -> AsyncIterator[None]:
@@ -119,9 +135,10 @@ class People:
         except (MynahError, CommandFailed) as error:
             if error.code == "bug":
                 raise
-            self._ledger.errors[f"{kind}: {error}"] += 1
+            self._ledger.ends[f"{kind}: {error}"] += 1
             await self._bus.until_up(Role.ROUTER)
         else:
+            self._ledger.ends[f"{kind}: answered"] += 1
             self._answered[kind].set()
         finally:
             self._ledger.seconds[kind].append(time.monotonic() - began)
@@ -146,15 +163,17 @@ def tapped(bus: Bus, ledger: Ledger) -> Iterator[None]:
 
 @asynccontextmanager
 async def watched(bus: Bus, ledger: Ledger) -> AsyncIterator[None]:
-    """Count how often each turn is told to have ended."""
+    """Count how often each turn is told to have ended, and each of its sentences to sound."""
 
     async def count() -> None:
         async for received in heard:
-            event = received.message
-            assert isinstance(event, TurnEvent)
-            ledger.endings[event.turn_id] += event.phase in OVER
+            match received.message:
+                case TurnEvent() as event:
+                    ledger.endings[event.turn_id] += event.phase in OVER
+                case PlaybackStatus(event="speaking_start") as status:
+                    ledger.sentences[received.envelope.turn, status.n] += 1
 
-    async with bus.listening(TurnEvent) as heard:
+    async with bus.listening(TurnEvent, PlaybackStatus) as heard:
         counting = asyncio.create_task(count())
         try:
             yield
@@ -215,10 +234,11 @@ def descriptors(pid: int | str) -> list[str]:
     return sorted(found)
 
 
-def pending_futures() -> int:
-    """Futures of this process that nobody has resolved."""
+def left_over() -> tuple[list[str], int, int]:
+    """What this process has open, its tasks, and its futures that nobody has resolved."""
     gc.collect()
-    return sum(isinstance(one, asyncio.Future) and not one.done() for one in gc.get_objects())
+    futures = sum(isinstance(one, asyncio.Future) and not one.done() for one in gc.get_objects())
+    return descriptors("self"), len(asyncio.all_tasks()), futures
 
 
 @pytest.fixture
@@ -231,7 +251,7 @@ def question(own_fleet) -> Path:
 @pytest.mark.req("F01", "F02", "F05", "F27", "MQ-20", "SHD-03", "MQ-10")
 async def test_whoever_is_killed_comes_back_and_no_turn_is_lost_or_answered_twice(own_fleet, question):
     ledger = Ledger()
-    mine = descriptors("self"), len(asyncio.all_tasks()), pending_futures()
+    mine = left_over()
     open_before: dict[Role, list[str]] = {}
     open_after: dict[Role, list[str]] = {}
     async with Bus(Role.GUEST, own_fleet.settings) as bus:
@@ -242,6 +262,7 @@ async def test_whoever_is_killed_comes_back_and_no_turn_is_lost_or_answered_twic
                 people = People(bus, own_fleet.settings, question, ledger)
                 async with people.talking():
                     await people.answered()  # whatever is opened at first is open now
+                supervisor = descriptors(own_fleet.process.pid)
 
                 for victims in (WORKERS[:3], WORKERS[3:]):
                     survivors = [role for role in WORKERS if role not in victims]
@@ -255,7 +276,7 @@ async def test_whoever_is_killed_comes_back_and_no_turn_is_lost_or_answered_twic
 
                 open_before = {role: descriptors(healths.of(role).pid) for role in WORKERS}
                 async with people.talking():
-                    for _ in range(5):
+                    for _ in range(BROKERS):
                         await _kill_broker(own_fleet, healths, ledger)
                         await people.answered()
                 healths.forget()
@@ -263,11 +284,12 @@ async def test_whoever_is_killed_comes_back_and_no_turn_is_lost_or_answered_twic
                 open_after = {role: descriptors(healths.of(role).pid) for role in WORKERS}
                 assert open_after == open_before
         assert bus.pending == 0
-    assert (descriptors("self"), len(asyncio.all_tasks()), pending_futures()) == mine
+        assert descriptors(own_fleet.process.pid) == supervisor
+    assert left_over() == mine
 
     figures = ledger.figures()
-    sys.stdout.write(f"\n{json.dumps(figures)}\n")
-    assert figures["answered_twice"] == figures["ended_twice"] == 0
+    sys.stdout.write(f"\n{json.dumps(figures | {'left_over': 0}, indent=2)}\n")
+    assert figures["answered_twice"] == figures["ended_twice"] == figures["said_twice"] == 0
 
 
 async def _kill(fleet, healths: Healths, victim: Role, ledger: Ledger) -> None:
@@ -278,8 +300,9 @@ async def _kill(fleet, healths: Healths, victim: Role, ledger: Ledger) -> None:
     began = time.monotonic()
     os.kill(pid, signal.SIGKILL)
     await healths.told(victim, "down", DOWN_WITHIN_S)
+    ledger.noticed.append(time.monotonic() - began)
     await healths.told(victim, "up", BACK_WITHIN_S - (time.monotonic() - began), but=pid)
-    ledger.recoveries.append(time.monotonic() - began)
+    ledger.workers_back.append(time.monotonic() - began)
     assert await asyncio.to_thread(fleet.gone, family, 1.0)
 
 
@@ -291,4 +314,4 @@ async def _kill_broker(fleet, healths: Healths, ledger: Ledger) -> None:
     os.kill(pid, signal.SIGKILL)
     for role in WORKERS:
         await healths.told(role, "up", BACK_WITHIN_S - (time.monotonic() - began))
-    ledger.recoveries.append(time.monotonic() - began)
+    ledger.brokers_back.append(time.monotonic() - began)
