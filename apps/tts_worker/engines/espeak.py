@@ -1,5 +1,6 @@
 """Speaks with eSpeak NG, which needs no model: a robotic voice, in a hundred languages, at once."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Self
 from tts_worker.engines import Chunk, SpeechError, UnknownVoiceError
 from tts_worker.engines.espeak_library import Library, Manner, VoiceEntry, library
 from tts_worker.engines.pieces import pieces
+from tts_worker.engines.times import read_times
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ class Espeak:
             self._settings.volume,
         )
         stops = self._stops
-        return _speak(opened, manner, _plain(text), lambda: self._stops == stops)
+        plain = _plain(text)
+        words = read_times(plain) if _is_english(manner.identifier) else plain
+        return _speak(opened, manner, words, lambda: self._stops == stops)
 
     def stop(self) -> None:
         """End everything that is being spoken, within one chunk."""
@@ -110,6 +114,10 @@ def _identifier(opened: Library, voice: str) -> str:
     if base is None or suffix is None:
         raise UnknownVoiceError(f"eSpeak NG has no voice named {voice[:80]!r}; `espeak-ng --voices` lists those it has")
     return f"{base}+{suffix.removeprefix('!v/')}" if suffix else base
+
+
+def _is_english(identifier: str) -> bool:
+    return re.match(r"en\b", identifier.rpartition("/")[2].casefold()) is not None
 
 
 def _language(entries: tuple[VoiceEntry, ...], tag: str) -> str | None:

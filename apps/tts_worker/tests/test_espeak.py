@@ -279,3 +279,10 @@ def test_an_engine_that_is_closed_says_so():
     assert list(speech) == []
     with pytest.raises(SpeechError, match="not open"):
         engine.synthesize("hello")
+
+
+@pytest.mark.parametrize(("voice", "is_like"), [(None, "3 oh 5"), ("en-gb+f3", "3 oh 5"), ("de", "3 zero 5")])
+def test_a_time_of_day_is_read_in_the_words_of_the_language(espeak, voice, is_like):
+    length = len(spoken(espeak, "It is 3:05 PM.", voice))
+    # No two syntheses are of exactly the same length; "zero" is a tenth longer than "oh".
+    assert length == pytest.approx(len(spoken(espeak, f"It is {is_like} PM.", voice)), rel=0.02)
