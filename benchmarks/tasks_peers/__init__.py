@@ -1,0 +1,1 @@
+"""What the task engine is compared with."""
