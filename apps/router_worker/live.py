@@ -13,7 +13,6 @@ from router_worker.turn import Kind, Sentence, State, Turn
 
 log = logging.getLogger(__name__)
 
-SAY_WITHIN: Final = 15.0
 HEARD_WITHIN: Final = 0.5
 """Seconds within which a satellite that was told to stop says how much was heard."""
 
@@ -50,7 +49,6 @@ class Live:
         self._on_end = on_end
         self._changed = asyncio.Event()
         self._to_say: asyncio.Queue[Sentence | None] = asyncio.Queue()
-        self._lengths: dict[int, float] = {}
         self._thinking: asyncio.Task[None] | None = None
         self._told: State | None = None
         self.tell()
@@ -102,8 +100,7 @@ class Live:
 
     def cut(self, n: int, heard_ms: float, *, held: bool) -> None:
         """Sound stopped within sentence `n`, for good or until it is known whether somebody meant it."""
-        length = self._lengths.get(n)
-        share = min(heard_ms / length, 0.99) if length else 0.0
+        share = self.turn.share(n + 1, heard_ms / 1e3)
         if held:
             self.turn.interrupt(n + 1, share)
         else:
@@ -209,10 +206,10 @@ class Live:
         self._to_say.put_nowait(sentence)
 
     async def _have_spoken(self, sentence: Sentence) -> None:
-        n = sentence.number - 1
-        say = Say(text=sentence.text, satellite=self.satellite, n=n)
-        said = await self._bus.request(say, Said, timeout=SAY_WITHIN)
-        self._lengths[n] = said.audio_ms
+        say = Say(text=sentence.text, satellite=self.satellite, n=sentence.number - 1)
+        said = await self._bus.request(say, Said, timeout=self.turn.limits.say_s)
+        self.turn.lasts(sentence.number, said.audio_ms / 1e3)
+        self._changed.set()
 
     def _control(self, action: str, sentences: int = 0, reason: str = "") -> None:
         control = {"satellite": self.satellite, "action": action, "sentences": sentences, "reason": reason}

@@ -63,8 +63,12 @@ class Limits:
     """From the end of speech to the filler, if there is no first sentence by then."""
     answer_s: float = 30.0
     """From the end of speech to the first sentence of the answer."""
-    silence_s: float = 60.0
-    """Between signs of life while listening or speaking."""
+    listening_s: float = 60.0
+    """From its beginning to the end of speech."""
+    silence_s: float = 30.0
+    """While speaking, between signs of life, besides the time that a sentence lasts."""
+    say_s: float = 15.0
+    """For the voice, to make a sentence."""
 
 
 class Turn:
@@ -85,7 +89,7 @@ class Turn:
         `earlier` are steps that were measured elsewhere and end now.
         """
         self._clock = clock
-        self._limits = limits or Limits()
+        self.limits = limits or Limits()
         self._is_played = is_played
         now = self._now()
         self.state = State.LISTENING if typed is None else State.THINKING
@@ -103,6 +107,7 @@ class Turn:
         self._is_complete = False
         self._heard_to = 0
         self._share = 0.0
+        self._lasts: dict[int, float] = {}
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -192,6 +197,15 @@ class Turn:
         self._end_if_heard()
         return True
 
+    def lasts(self, number: int, seconds: float) -> None:
+        """A sentence has been made, and takes so long to be heard."""
+        self._lasts[number] = seconds
+
+    def share(self, number: int, seconds: float) -> float:
+        """How much of a sentence is heard in this time, less than all of it; 0 while it is not known how long it is."""
+        length = self._lasts.get(number)
+        return min(seconds / length, 0.99) if length else 0.0
+
     def interrupt(self, number: int, share: float) -> bool:
         """Somebody speaks while this share of this sentence was heard: sound stops, until `resume` or `cancel`."""
         if self.is_held or not self._is_said(number):
@@ -266,12 +280,15 @@ class Turn:
         return self.state in {State.TRANSCRIBING, State.THINKING} and not self._sentences
 
     def _filler_at(self) -> int:
-        return self._asked + round(self._limits.filler_s * 1e6)
+        return self._asked + round(self.limits.filler_s * 1e6)
 
     def _deadline(self) -> int:
         if self.state in {State.TRANSCRIBING, State.THINKING}:
-            return self._asked + round(self._limits.answer_s * 1e6)
-        return self._life + round(self._limits.silence_s * 1e6)
+            return self._asked + round(self.limits.answer_s * 1e6)
+        if self.state is State.LISTENING:
+            return self._life + round(self.limits.listening_s * 1e6)
+        unheard = [seconds for number, seconds in self._lasts.items() if number > self._heard_to]
+        return self._life + round((self.limits.silence_s + max(unheard, default=0.0)) * 1e6)
 
     def _is_late(self) -> bool:
         return self._now() >= self._deadline()

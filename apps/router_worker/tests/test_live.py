@@ -3,16 +3,32 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from mynah_bus import Worker, handles
 from mynah_bus.testing import Stage, serving
-from mynah_contracts import LlmCancel, Role, SatelliteControl, TurnEvent
+from mynah_contracts import LlmCancel, Role, Said, SatelliteControl, Say, TurnEvent
 from router_worker.live import Live
 from router_worker.tasks import Tasks
-from router_worker.turn import Limits, Turn
+from router_worker.turn import Limits, State, Turn
 
 
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
     async with serving() as stage:
+        yield stage
+
+
+class Mute:
+    """A voice that hangs."""
+
+    @handles
+    async def say(self, say: Say) -> Said:
+        await asyncio.Event().wait()
+        return Said(n=say.n)
+
+
+@pytest.fixture
+async def voiceless() -> AsyncIterator[Stage]:
+    async with serving(Worker(Role.TTS, Mute())) as stage:
         yield stage
 
 
@@ -54,12 +70,34 @@ async def test_what_is_over_is_told_once(stage):
 
 
 async def test_a_turn_that_nobody_goes_on_with_ends_by_itself_and_silences_its_satellite(stage):
-    live = await begun(stage, typed=None, silence_s=0.01)
+    live = await begun(stage, typed=None, listening_s=0.01)
 
     await live.watch()
 
     assert live.ended.is_set()
     assert (await stage.next(SatelliteControl)).action == "stop"
+
+
+async def test_a_voice_that_says_nothing_ends_the_turn_and_the_satellite_is_told(voiceless):
+    live = await begun(voiceless, say_s=0.01)
+    live.say("Penguins live in the south.", by="llm")
+    live.complete("llm")
+
+    await live.speak()
+
+    assert live.turn.state is State.FAILED
+    assert "I have no voice" in live.error
+    finish = await voiceless.next(SatelliteControl)
+    assert (finish.action, finish.sentences, finish.reason) == ("finish", 0, live.error)
+
+
+async def test_an_answer_that_stops_in_the_middle_fails_within_the_silence_that_is_allowed(stage):
+    live = await begun(stage, silence_s=0.01)
+    live.say("Let me see.", by="llm")
+
+    await live.watch()
+
+    assert live.error == "I encountered an error: that took too long."
 
 
 async def test_whoever_thinks_is_stopped_when_nobody_wants_the_answer(stage):

@@ -205,6 +205,31 @@ def test_an_answer_that_stalls_fails_but_one_that_goes_on_does_not(clock: Clock)
     assert turn.tick().kind is Kind.ERROR
 
 
+def test_a_long_sentence_may_be_heard_to_its_end(clock: Clock) -> None:
+    turn = asked(clock, limits=Limits(silence_s=10))
+    turn.say("A long one.", by="llm")
+    turn.lasts(1, 100)
+    turn.say("A short one.", by="llm")
+    turn.lasts(2, 1)
+    turn.complete("llm")
+    clock.pass_s(109)
+    assert turn.tick() is None
+    turn.played(1)
+    clock.pass_s(10)
+    assert turn.tick() is None
+    clock.pass_s(1)
+    assert turn.tick().kind is Kind.ERROR
+
+
+def test_of_a_sentence_that_was_cut_less_than_all_was_heard(clock: Clock) -> None:
+    turn = asked(clock)
+    turn.say("One two three four.", by="llm")
+    assert turn.share(1, 1) == 0
+    turn.lasts(1, 4)
+    assert turn.share(1, 1) == 0.25
+    assert turn.share(1, 5) < 1
+
+
 def test_listening_to_nobody_ends_without_a_word(clock: Clock) -> None:
     turn = Turn(clock)
     clock.pass_s(61)
