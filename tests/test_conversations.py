@@ -138,11 +138,14 @@ def test_a_guest_can_follow_a_turn_and_hears_no_sound(fleet, question):
     assert not [topic for topic in topics if topic.endswith("/play")]
 
 
-def test_status_lists_every_worker(fleet):
+@pytest.mark.req("MQ-02")
+def test_status_lists_every_worker_in_a_process_of_its_own(fleet):
     workers = {worker["name"]: worker for worker in fleet.json("status")["workers"]}
 
     assert {"stt", "tts", "llm", "memory", "router", "satellite"} <= workers.keys()
-    assert all(worker["status"] == "up" and worker["pid"] > 0 for worker in workers.values())
+    assert all(worker["status"] == "up" for worker in workers.values())
+    assert {worker["pid"] for worker in workers.values()} <= fleet.children()
+    assert len({worker["pid"] for worker in workers.values()}) == len(workers)
     assert workers["stt"]["engine"] == "sphinx"
 
 
