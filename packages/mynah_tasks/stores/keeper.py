@@ -11,6 +11,7 @@ from mynah_tasks.errors import StoreUnavailable, TaskError
 from mynah_tasks.records import Moment
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Counts, Rules
+from mynah_tasks.stores.file_lock import FileLock
 from mynah_tasks.stores.journal import Journal
 from mynah_tasks.stores.local import Answer, Step
 from mynah_tasks.stores.sqlite_file import code_of, connect, open_file
@@ -46,6 +47,7 @@ class Keeper:
         self._path = path
         self._keep = keep
         self._keep_for = keep_for
+        self._lock: FileLock | None = None
         self._db: sqlite3.Connection | None = None
         self._journal: Journal | None = None
         self._book: Book | None = None
@@ -95,12 +97,17 @@ class Keeper:
         """Close the file; whoever opens it next takes the claims that are out for those of a dead process."""
         self._forget()
         self._held = None
+        if self._lock:
+            self._lock.release()
+            self._lock = None
 
     def _ready(self, rules: Rules, now: Moment) -> Book:
         """The book, read from the file where necessary."""
         try:
+            if self._lock is None:
+                self._lock = FileLock(self._path)
             if self._held is None:
-                self._db, self.quarantined = open_file(self._path)
+                self._db, self.quarantined = open_file(self._path, self._lock)
             elif self._db is None:
                 self._db = connect(self._path)
             if self._book is None:

@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from mynah_tasks.errors import StoreLocked, StoreUnavailable
+from mynah_tasks.stores.file_lock import FileLock
 
 log = logging.getLogger(__name__)
 
@@ -56,19 +57,19 @@ class Damaged(Exception):  # a fact about the file
     """The file is not what we wrote."""
 
 
-def open_file(path: Path) -> tuple[sqlite3.Connection, Path | None]:
+def open_file(path: Path, lock: FileLock) -> tuple[sqlite3.Connection, Path | None]:
     """A connection that nobody else can have, and where a damaged file was moved to, if there was one.
 
-    Raises StoreLocked when another process has the file open, StoreUnavailable when it cannot be opened.
+    Raises StoreLocked when somebody has the file open in spite of our lock, StoreUnavailable when it cannot be opened.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return _connect(path), None
+            return _connect(path, lock), None
         except Damaged as error:
             aside = _quarantine(path)
+            lock.note(made=False)
             log.error("the task store %s is damaged (%s): it was moved to %s and begins empty", path, error, aside)  # noqa: TRY400
-            return _connect(path), aside
+            return _connect(path, lock), aside
     except (OSError, sqlite3.Error) as error:
         if isinstance(error, sqlite3.Error) and code_of(error) == sqlite3.SQLITE_BUSY:
             raise StoreLocked(f"another process has the task store {path} open") from error
@@ -93,13 +94,15 @@ def code_of(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    if path.exists() and path.stat().st_size == 0:
+def _connect(path: Path, lock: FileLock) -> sqlite3.Connection:
+    if lock.was_made and path.exists() and path.stat().st_size == 0:
         raise Damaged("it is empty")
     try:
         db = connect(path)
         try:
             _look_at(db, path)
+            path.chmod(0o600)
+            lock.note(made=True)
         except BaseException:
             db.close()
             raise
@@ -107,7 +110,6 @@ def _connect(path: Path) -> sqlite3.Connection:
         if code_of(error) in DAMAGED:
             raise Damaged(str(error)) from error
         raise
-    path.chmod(0o600)
     return db
 
 

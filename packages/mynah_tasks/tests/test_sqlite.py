@@ -14,6 +14,7 @@ from mynah_tasks.engine import TaskEngine
 from mynah_tasks.errors import NotStorable, StoreLocked, StoreUnavailable, UnknownTask
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Counts, Outcome, keeper
+from mynah_tasks.stores.file_lock import FileLock
 from mynah_tasks.stores.sqlite import SqliteStore
 from mynah_tasks.task import Task
 
@@ -285,6 +286,24 @@ async def test_one_process_at_a_time_has_the_file_open(start, path) -> None:
     await start(SqliteStore(path))
     with pytest.raises(StoreLocked, match="another process has the task store"):
         await start(SqliteStore(path))
+
+
+async def test_a_store_that_somebody_is_about_to_make_is_left_to_them(start, path) -> None:
+    path.touch()
+    theirs = FileLock(path)
+    with pytest.raises(StoreLocked, match="another process has the task store"):
+        await start(SqliteStore(path))
+    theirs.release()
+    assert path.exists()
+    assert [each.name for each in path.parent.glob("*damaged*")] == []
+
+
+async def test_a_store_whose_making_was_cut_off_is_made(start, path) -> None:
+    path.touch()  # what kill -9 leaves before the first write
+    engine = await start(SqliteStore(path))
+    assert engine.health()["status"] == "healthy"
+    assert [each.name for each in path.parent.glob("*damaged*")] == []
+    assert (await engine.wait_for_task(await engine.submit(Task("echo", 1)))).result == 1
 
 
 async def test_a_file_from_the_future_is_refused_and_left_alone(start, path) -> None:
