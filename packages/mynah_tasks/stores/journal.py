@@ -96,7 +96,7 @@ class Journal:
             query, values = f"{query} AND {seq} < (SELECT seq FROM task WHERE id = ?)", [*values, before]
         if status is not None:
             query, values = f"{query} AND status = ?", [*values, str(status)]
-        pasts = self._read(f"{query} ORDER BY {seq} DESC LIMIT ?", *values, limit)
+        pasts = self._read(f"{query} ORDER BY {seq} DESC LIMIT ?", *values, _within_64_bits(limit))
         return [Entry(past.task, past.state) for past in pasts]
 
     def letters(self, *, limit: int, before: str | None) -> list[DeadLetter]:
@@ -104,7 +104,7 @@ class Journal:
         query, values = f"{READ} WHERE is_dead", list[object]()
         if before is not None:
             query, values = f"{query} AND state.seq < (SELECT seq FROM task WHERE id = ?)", [before]
-        pasts = self._read(f"{query} ORDER BY state.seq DESC LIMIT ?", *values, limit)
+        pasts = self._read(f"{query} ORDER BY state.seq DESC LIMIT ?", *values, _within_64_bits(limit))
         return [DeadLetter.of(Entry(past.task, past.state)) for past in pasts]
 
     # What is to be written
@@ -245,7 +245,10 @@ class Journal:
         )
 
     def _read(self, query: str, *values: object) -> list[Past]:
-        return [self._past_of(*row) for row in self._db.execute(query, values)]
+        try:
+            return [self._past_of(*row) for row in self._db.execute(query, values)]
+        except UnicodeEncodeError:
+            return []  # what is no text is not in the file either
 
     def _read_one(self, query: str, value: str) -> Past | None:
         return next(iter(self._read(query, value)), None)
@@ -260,3 +263,7 @@ class Journal:
     def _number(self, query: str, *values: object) -> Any:
         (number,) = self._db.execute(query, values).fetchone()
         return number
+
+
+def _within_64_bits(limit: int) -> int:
+    return max(0, min(limit, 2**63 - 1))

@@ -34,6 +34,8 @@ class Done(NamedTuple):
     """When the book has something to do by itself, monotonic seconds."""
 
 
+MISTAKES = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
+"""What says nothing about the file, but that it was asked in a wrong way."""
 NOTHING = Changes((), (), ())
 
 
@@ -74,7 +76,7 @@ class Keeper:
     def take(
         self, steps: Sequence[Step[Any]], serve: Callable[[Book, Moment], Answer | None], rules: Rules, now: Moment
     ) -> Done:
-        """Take a group of steps; raises StoreUnavailable, StoreLocked."""
+        """Take a group of steps; raises StoreUnavailable, StoreLocked, and what a step raises that it should not."""
         book = self._ready(rules, now)
         changes = NOTHING
         try:
@@ -82,12 +84,15 @@ class Keeper:
             answer = serve(book, now)
             changes = book.take_changes()
             book.forget_dead(self.journal.write(changes.touched, now))
+        except MISTAKES:
+            self._forget()  # half a step may have been taken
+            raise
         except sqlite3.Error as error:
             log.error("the task store %s failed: %s", self._path, error)  # noqa: TRY400
             if not self._has_survived(book, changes, error, rules, now):
                 raise StoreUnavailable(f"the task store failed: {error}") from error
         except BaseException:
-            self._forget()  # half a step may have been taken
+            self._forget()
             raise
         self._is_failing = False
         self._hold(changes)

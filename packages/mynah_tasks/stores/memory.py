@@ -57,8 +57,8 @@ class MemoryStore(LocalStore):
 
     async def wait(self, task_id: str) -> TaskResult:
         """Wait for the task's outcome; see `Store.wait`."""
-        entry = self._opened().find(task_id)
-        return entry.state if entry and entry.state.status.is_terminal else await super().wait(task_id)
+        self._opened()
+        return self._shelf.outcome(task_id) or await super().wait(task_id)
 
     async def entries(
         self, *, status: TaskStatus | None = None, tag: str | None = None, limit: int = 100, before: str | None = None
@@ -75,13 +75,13 @@ class MemoryStore(LocalStore):
             and (status is None or entry.state.status is status)
             and (tag is None or tag in entry.task.tags)
         ]
-        return page[:limit]
+        return page[: max(0, limit)]
 
     async def dead_letters(self, *, limit: int = 100, before: str | None = None) -> list[DeadLetter]:
         """Dead letters, the newest first."""
         letters = [DeadLetter.of(Entry(past.task, past.state)) for past in self._shelf.dead()]
         start = next((i + 1 for i, letter in enumerate(letters) if letter.task_id == before), 0)
-        return letters[start : start + limit]
+        return letters[start : start + max(0, limit)]
 
     async def replay(self, task_id: str) -> str:
         """Accept the work of a dead letter as a new task; see `Store.replay`."""

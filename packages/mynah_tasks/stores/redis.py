@@ -18,6 +18,8 @@ from mynah_tasks.task import DeadLetter, Entry, Task, TaskResult, new_id
 
 PAGE = 200
 """Tasks that are looked at in one go when a list is made."""
+MOST = 2**53
+"""No list is longer."""
 
 
 class RedisStore:
@@ -168,17 +170,19 @@ class RedisStore:
             for task, state in await self._link.read(page[::2]):
                 if status in {None, state.status} and (tag is None or tag in task.tags):
                     found.append(Entry(task, state))
-        return found[:limit]
+        return found[: max(0, limit)]
 
     # Dead letters
 
     async def dead_letters(self, *, limit: int = 100, before: str | None = None) -> list[DeadLetter]:
         """Dead letters, the newest first."""
+        if limit < 1:
+            return []
         shelf, start = f"{self._link.prefix}dead", 0
         if before is not None:
             place = await self._link.do("ZREVRANK", shelf, before)
             start = 0 if place is None else place + 1
-        page = await self._link.do("ZREVRANGE", shelf, start, start + limit - 1)
+        page = await self._link.do("ZREVRANGE", shelf, start, min(start + limit, MOST) - 1)
         return [DeadLetter.of(entry) for entry in await self._link.read(page)]
 
     async def replay(self, task_id: str) -> str:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
 from mynah_tasks.book import Book
-from mynah_tasks.errors import EngineStopped
+from mynah_tasks.errors import EngineStopped, StoreUnavailable
 from mynah_tasks.records import Moment
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Counts, Outcome
@@ -160,6 +160,10 @@ class SqliteStore(LocalStore):
             done = self._keeper.take([job.step for job in jobs], self._serve, self._rules, now)
         except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must hear of it
             self._asking = asking  # what they were to have has not been written down: they go on waiting
+            if len(jobs) > 1 and not isinstance(error, StoreUnavailable):
+                for job in jobs:  # one by one, so that only the guilty one hears of it
+                    self._work([job])
+                return
             self._loop.call_soon_threadsafe(self._fail, jobs, error)
         else:
             self._loop.call_soon_threadsafe(self._deliver, jobs, done)

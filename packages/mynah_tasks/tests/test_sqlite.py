@@ -5,6 +5,7 @@ import math
 import shutil
 import sqlite3
 import threading
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import NoReturn
 
@@ -574,3 +575,34 @@ async def test_a_bug_in_a_step_is_told_to_whoever_asked_and_the_book_is_read_aga
     with pytest.raises(AttributeError):
         await store.finish(None, Outcome(TaskStatus.COMPLETED))
     assert await engine.cancel_task("a") == ["a"]
+
+
+async def in_one_group(store: SqliteStore, *calls: Awaitable[object]) -> list[object]:
+    """What comes of calls that the store takes in one go: they all come while it is busy."""
+    is_busy, may_go_on = threading.Event(), threading.Event()
+    busy = asyncio.ensure_future(store._run(lambda *_: is_busy.set() or may_go_on.wait()))
+    await asyncio.to_thread(is_busy.wait)
+    calls = [asyncio.ensure_future(call) for call in calls]
+    await asyncio.sleep(0)
+    may_go_on.set()
+    await busy
+    return await asyncio.gather(*calls, return_exceptions=True)
+
+
+@pytest.mark.parametrize("mistake", [AttributeError("a bug"), sqlite3.ProgrammingError("a bug")])
+async def test_a_bug_in_a_step_is_told_to_nobody_else(start, path, mistake) -> None:
+    store = SqliteStore(path)
+    engine = await start(store, max_workers=0)
+
+    def fail(*_: object) -> NoReturn:
+        raise mistake
+
+    tasks = [Task("echo", n) for n in range(6)]
+    answers = await in_one_group(
+        store, *map(engine.submit, tasks[:3]), store._run(fail), *map(engine.submit, tasks[3:]), engine.get_task("a")
+    )
+    assert answers[:3] + answers[4:7] == [task.id for task in tasks]
+    assert answers[3] is mistake
+    assert isinstance(answers[7], UnknownTask)
+    assert [entry.task for entry in await engine.list_tasks()] == tasks[::-1]
+    assert engine.health()["status"] == "healthy"

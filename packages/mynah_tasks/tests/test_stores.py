@@ -556,3 +556,18 @@ async def test_a_known_key_is_no_reason_to_refuse_when_retries_have_overfilled_t
     await opened.add([Task("echo")])
     await opened.retry(claim, "no", 9)
     assert await opened.add([Task("echo", idempotency_key="k")]) == [known.id]
+
+
+async def test_a_question_that_makes_no_sense_finds_nothing(opened) -> None:
+    task_id, _ = await opened.add([Task("echo", tags={"t"}), Task("echo")])
+    await fail_one(opened)
+    assert await opened.get("\ud800") is None
+    assert await opened.cancel("\ud800", "reason") == []
+    for ask in (opened.wait, opened.replay):
+        with pytest.raises(UnknownTask):
+            await ask("\ud800")
+    assert await opened.entries(tag="\ud800") == []
+    assert await opened.entries(before="\ud800") == []
+    assert [len(await opened.entries(limit=limit)) for limit in (-1, 0, 1, 10**30)] == [0, 0, 1, 2]
+    assert [len(await opened.dead_letters(limit=limit)) for limit in (-1, 0, 1, 10**30)] == [0, 0, 1, 1]
+    assert await status_of(opened, task_id) is TaskStatus.FAILED
