@@ -54,13 +54,14 @@ class Spec:
 class Pauses:
     """How long to wait before something that ended is started again: longer each time, until it has lived a while."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: float = LONGEST_PAUSE_S) -> None:
+        self._longest = longest
         self._next = FIRST_PAUSE_S
 
     def after(self, lived_s: float) -> float:
         """Seconds to wait when it has lived so long."""
         pause = FIRST_PAUSE_S if lived_s > STEADY_AFTER_S else self._next
-        self._next = min(pause * 2, LONGEST_PAUSE_S)
+        self._next = min(pause * 2, self._longest)
         return pause
 
 

@@ -21,6 +21,8 @@ from mynah_bus.mosquitto import BrokerFailed, Mosquitto, passwords, write_privat
 from mynah_bus.mqtt import Address
 from mynah_contracts import Health, Role
 
+BROKER_PAUSE_S = 2.0
+"""The longest time that nobody hears anybody, because the broker has died again and again."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -100,7 +102,7 @@ async def _broker(settings: BusSettings, board: Board) -> AsyncIterator[str]:
 
 async def _revive(broker: Mosquitto, board: Board) -> None:
     """Start the broker again whenever it ends."""
-    pauses = Pauses()
+    pauses = Pauses(BROKER_PAUSE_S)
     while True:
         began = time.monotonic()
         code = await broker.ended()
