@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -47,7 +48,8 @@ class Live:
         self.ended = asyncio.Event()
         self._bus = bus
         self._on_end = on_end
-        self._changed = asyncio.Event()
+        self._earlier = asyncio.Event()
+        self._awake_at = math.inf
         self._to_say: asyncio.Queue[Sentence | None] = asyncio.Queue()
         self._thinking: asyncio.Task[None] | None = None
         self._told: State | None = None
@@ -116,11 +118,13 @@ class Live:
 
     async def watch(self) -> None:
         """Say what is due as time passes, until it is over."""
+        now = asyncio.get_running_loop().time
         while (due := self.turn.due_in()) is not None:
-            self._changed.clear()
+            self._earlier.clear()
+            self._awake_at = now() + due
             try:
-                async with asyncio.timeout(due):
-                    await self._changed.wait()
+                async with asyncio.timeout_at(self._awake_at):
+                    await self._earlier.wait()
             except TimeoutError:
                 self._put(self.turn.tick())
                 self.tell()
@@ -152,7 +156,7 @@ class Live:
 
     def tell(self) -> None:
         """Publish the phase that was reached, if it is a new one."""
-        self._changed.set()
+        self._look_at_clock()
         turn = self.turn
         if turn.state is self._told:
             return
@@ -162,9 +166,15 @@ class Live:
         if turn.state.is_over:
             self._end()
 
+    def _look_at_clock(self) -> None:
+        """Wake who watches if something is due earlier than it was; what is due later is seen then."""
+        due = self.turn.due_in()
+        if due is None or asyncio.get_running_loop().time() + due < self._awake_at:
+            self._earlier.set()
+
     def _event(self) -> TurnEvent:
         turn = self.turn
-        steps = [Step(name=step.name, ms=step.ms) for step in turn.steps]
+        steps = turn.steps
         ended = steps[-1] if turn.state.is_over else steps[-2] if len(steps) > 1 else None
         return TurnEvent(
             turn_id=self.id,
@@ -177,7 +187,7 @@ class Live:
             intent=self.intent,
             reply=turn.answer,
             error=self.error,
-            steps=steps if turn.state.is_over else [],
+            steps=[Step(name=step.name, ms=step.ms) for step in steps] if turn.state.is_over else [],
         )
 
     def _end(self) -> None:
@@ -209,7 +219,6 @@ class Live:
         say = Say(text=sentence.text, satellite=self.satellite, n=sentence.number - 1)
         said = await self._bus.request(say, Said, timeout=self.turn.limits.say_s)
         self.turn.lasts(sentence.number, said.audio_ms / 1e3)
-        self._changed.set()
 
     def _control(self, action: str, sentences: int = 0, reason: str = "") -> None:
         control = {"satellite": self.satellite, "action": action, "sentences": sentences, "reason": reason}

@@ -40,7 +40,7 @@ class Sieve:
         """Read every sentence; ValueError for intents that are matched in another way than ours."""
         self._sets = sets
         self._where: list[tuple[int, str, int]] = []
-        self._required: list[frozenset[frozenset[str]]] = []
+        self._required: list[list[frozenset[str]]] = []
         self._with_piece: defaultdict[str, int] = defaultdict(int)
         for which, intents in enumerate(sets):
             if intents.skip_words or intents.settings.ignore_whitespace:
@@ -71,7 +71,13 @@ class Sieve:
         return tuple(_only(intents, which, left) for which, intents in enumerate(self._sets))
 
     def _has_literals(self, text: str, index: int) -> bool:
-        return all(any(literal in text for literal in clause) for clause in self._required[index])
+        for clause in self._required[index]:
+            for literal in clause:
+                if literal in text:
+                    break
+            else:
+                return False
+        return True
 
     def _put_together(self, word: str) -> int:
         """The sentences, as bits, that have a word in one piece or in several (`timer` and `s`)."""
@@ -90,9 +96,14 @@ class Sieve:
             pieces = Pieces(rules, {**intents.slot_lists, **block.slot_lists}, intents.language)
         bit = 1 << len(self._where)
         self._where.append(where)
-        self._required.append(sentence.get_required_clauses(rules))
+        # The clause that most texts lack comes first.
+        self._required.append(sorted(sentence.get_required_clauses(rules), key=_commonness))
         for piece in pieces.of(sentence.expression):
             self._with_piece[piece] |= bit
+
+
+def _commonness(clause: AbstractSet[str]) -> tuple[int, int]:
+    return len(clause), -min(map(len, clause))
 
 
 def _only(intents: Intents, which: int, left: AbstractSet[tuple[int, str, int]]) -> Intents | None:
