@@ -1,6 +1,7 @@
 """Tasks and results as JSON."""
 
 import logging
+import math
 from dataclasses import fields
 from typing import Any
 
@@ -12,15 +13,20 @@ from mynah_tasks.task import Task
 log = logging.getLogger(__name__)
 
 STRICTLY = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+CONTAINERS = (dict, list, tuple)
+SCALARS = frozenset({str, int, float, bool, type(None)})
 DEFAULTS = {field.name: field.default for field in fields(Task)}
 
 
 def encode(value: Any, what: str) -> bytes:
     """JSON of a payload or result; raises NotStorable when that would lose something."""
     try:
-        return orjson.dumps(value, option=STRICTLY)
+        data = orjson.dumps(value, option=STRICTLY)
     except TypeError as error:
         raise NotStorable(f"{what} cannot be stored, because it is not JSON: {error}") from error
+    if b"null" in data and not _is_finite(value):  # numbers that JSON has not are written so
+        raise NotStorable(f"{what} cannot be stored, because it is not JSON: it has NaN or an infinity")
+    return data
 
 
 def decode(data: bytes | None) -> Any:
@@ -47,3 +53,21 @@ def decode_task(data: bytes, task_id: str) -> Task:
     except (ValueError, TypeError) as error:
         log.error("what was stored of task %s is damaged: %s", task_id, error)  # noqa: TRY400
         return Task("damaged", id=task_id, max_retries=0)
+
+
+def as_stored(task: Task, data: bytes) -> Task:
+    """The task as `decode_task` will give it: its payload is nobody else's, and a tuple in it a list."""
+    return task if type(task.payload) in SCALARS else decode_task(data, task.id)
+
+
+def _is_finite(value: Any) -> bool:
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, dict):
+            left.extend(item.values())
+        elif isinstance(item, CONTAINERS):
+            left.extend(item)
+        elif isinstance(item, float) and not math.isfinite(item):
+            return False
+    return True

@@ -12,7 +12,7 @@ from mynah_tasks.errors import EngineStopped, StoreUnavailable
 from mynah_tasks.records import Moment
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Counts, Outcome
-from mynah_tasks.stores.coding import encode, encode_task
+from mynah_tasks.stores.coding import as_stored, encode, encode_task
 from mynah_tasks.stores.keeper import Done, Keeper
 from mynah_tasks.stores.local import LocalStore, Step
 from mynah_tasks.stores.writer import Writer
@@ -85,7 +85,7 @@ class SqliteStore(LocalStore):
 
         def step(book: Book, now: Moment) -> list[str]:
             specs = [encode_task(task) for task in tasks]
-            ids = book.add(tasks, now)
+            ids = book.add([as_stored(task, spec) for task, spec in zip(tasks, specs, strict=True)], now)
             for task, spec in zip(tasks, specs, strict=True):
                 self._keeper.journal.stage(task.id, spec)
             return ids

@@ -249,7 +249,18 @@ async def test_a_task_may_depend_on_one_that_was_forgotten_since(start, path, pu
 
 @pytest.mark.req("ENG-15")
 @pytest.mark.parametrize(
-    "payload", [{"processor": print}, {1, 2}, b"bytes", 2**70, "\ud800", {1: "a number as a key"}, [math.sqrt]]
+    "payload",
+    [
+        {"processor": print},
+        {1, 2},
+        b"bytes",
+        2**70,
+        "\ud800",
+        {1: "a number as a key"},
+        [math.sqrt],
+        math.nan,
+        {"null": None, "deep": [{"inside": (1.0, -math.inf)}]},
+    ],
 )
 async def test_a_payload_that_is_not_json_is_refused(start, path, payload) -> None:
     engine = await start(SqliteStore(path))
@@ -267,9 +278,19 @@ async def test_a_task_that_is_not_durable_is_refused(start, path) -> None:
         await engine.submit(Task("echo", durable=False))
 
 
-async def test_a_result_that_is_not_json_is_a_failure(start, path) -> None:
+@pytest.mark.req("ENG-15")
+async def test_a_payload_is_given_out_as_it_was_stored(start, path, puppet) -> None:
     engine = await start(SqliteStore(path))
-    engine.register_processor("socket", lambda _: object())
+    payload = {"numbers": (1, 2), "none": [None, "null"]}
+    await engine.submit(Task("work", payload))
+    payload["changed"] = "afterwards"
+    assert (await puppet.next()).payload == {"numbers": [1, 2], "none": [None, "null"]}
+
+
+@pytest.mark.parametrize("result", [object(), [math.inf]])
+async def test_a_result_that_is_not_json_is_a_failure(start, path, result) -> None:
+    engine = await start(SqliteStore(path))
+    engine.register_processor("socket", lambda _: result)
     result = await engine.wait_for_task(await engine.submit(Task("socket", max_retries=0)))
     assert result.status is TaskStatus.FAILED
     assert "it is not JSON" in result.error
