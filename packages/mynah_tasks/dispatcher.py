@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from mynah_tasks.attempts import Attempt, Registered, Verdict
 from mynah_tasks.clock import Clock
@@ -26,11 +27,11 @@ log = logging.getLogger(__name__)
 HEAVY = 512 * 2**20
 """Bytes that must be free for a memory-intensive task beside another one."""
 LAST_WORDS = 1.0
-"""Seconds that cancelled work has for its clean-up when the engine shuts down."""
+"""Seconds that cancelled work has for its clean-up, and the store for its answers, when the engine shuts down."""
 
 
 class Dispatcher:
-    """The workers, and what they are at."""
+    """The workers, and what they are at; its block ends within `LAST_WORDS`, with what goes on given back."""
 
     def __init__(
         self,
@@ -64,12 +65,36 @@ class Dispatcher:
         self._heavy = 0
         self._loop = asyncio.get_running_loop()
 
-    @property
-    def running(self) -> int:
-        """How many attempts are going on."""
-        return len(self._attempts)
+    async def __aenter__(self) -> Self:
+        self._taking = self._loop.create_task(self._take(), name="task dispatcher")
+        return self
 
-    async def run(self) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.halt()
+        attempts = [attempt for attempt in self._attempts.values() if self._decide(attempt, "interrupted")]
+        if attempts:
+            log.warning("%d tasks did not end in time and are given back", len(attempts))
+        for attempt in attempts:
+            attempt.cancel()
+            self._keep(self._recorder.give_back(attempt.claim, was_begun=True))
+        try:
+            if self._going_on():
+                async with Deadline(self._clock, LAST_WORDS):
+                    await self.all_ended()
+        except TimeoutError:
+            log.error("%d tasks do not end although they were cancelled", len(self._attempts))  # noqa: TRY400
+        finally:
+            for task in self._going_on():
+                task.cancel()
+
+    async def all_ended(self) -> None:
+        """Wait for what is going on; after `halt`."""
+        while tasks := self._going_on():
+            await asyncio.wait(tasks)
+
+    async def _take(self) -> None:
         """Take tasks from the store as workers become idle, until `halt`."""
         while True:
             await self._has_idle.wait()
@@ -83,6 +108,8 @@ class Dispatcher:
                     async with Deadline(self._clock, BACK_OFF):
                         await self._halted.wait()
                 continue
+            if not claims:
+                return
             for claim in claims:
                 if (claim.task.id, claim.token) in self._lost:
                     log.info("task %s is not begun: its claim was lost before that", claim.task.id)
@@ -106,32 +133,9 @@ class Dispatcher:
         elif self._decide(attempt, "revoked"):
             attempt.cancel()
 
-    async def finish(self, timeout: float | None) -> None:  # by the engine's clock
-        """Wait for what is going on; what takes longer is stopped and given back to the store."""
-        try:
-            async with Deadline(self._clock, timeout):
-                await self._all_ended()
-        except TimeoutError:
-            attempts = [attempt for attempt in self._attempts.values() if self._decide(attempt, "interrupted")]
-            log.warning("%d tasks did not end within %s s and are given back", len(attempts), timeout)
-            for attempt in attempts:
-                attempt.cancel()
-            await asyncio.gather(*(self._recorder.give_back(attempt.claim, was_begun=True) for attempt in attempts))
-            try:
-                async with Deadline(self._clock, LAST_WORDS):
-                    await self._all_ended()
-            except TimeoutError:
-                stubborn = self._going_on()
-                log.error("%d tasks do not end although they were cancelled", len(stubborn))  # noqa: TRY400
-                for task in stubborn:
-                    task.cancel()
-
-    async def _all_ended(self) -> None:
-        while tasks := self._going_on():
-            await asyncio.wait(tasks)
-
     def _going_on(self) -> list[asyncio.Task[None]]:
-        return [attempt.task for attempt in self._attempts.values() if attempt.task] + list(self._settling)
+        attempts = [attempt.task for attempt in self._attempts.values() if attempt.task]
+        return attempts + [task for task in (*self._settling, self._taking) if not task.done()]
 
     def _has_memory(self) -> bool:
         return self._heavy == 0 or free_memory() >= HEAVY
@@ -206,9 +210,13 @@ class Dispatcher:
         if self._decide(attempt, TaskStatus.TIMEOUT):
             attempt.cancel()
             verdict = Verdict(TaskStatus.TIMEOUT, f"no result after {timeout:g} s")
-            settling = self._loop.create_task(self._recorder.settle(attempt.claim, verdict, timeout))
-            self._settling.add(settling)
-            settling.add_done_callback(self._settling.discard)
+            self._keep(self._recorder.settle(attempt.claim, verdict, timeout))
+
+    def _keep(self, settling: Coroutine[Any, Any, None]) -> None:
+        """Have something written down that nobody waits for but the end of the engine."""
+        task = self._loop.create_task(settling)
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
 
     def _decide(self, attempt: Attempt, ended: str) -> bool:
         """Take the right to say how an attempt ended; false when somebody has taken it."""

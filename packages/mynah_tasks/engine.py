@@ -28,6 +28,9 @@ from mynah_tasks.task import DeadLetter, Entry, Task, TaskResult
 
 log = logging.getLogger(__name__)
 
+LONGEST_CLOSE = 8.0
+"""Seconds that a store has to write what is outstanding, on a disk or a server that may hang."""
+
 
 class TaskEngine:
     """Accepts tasks, works on at most `max_workers` of them at a time, and keeps its word about each.
@@ -101,12 +104,14 @@ class TaskEngine:
             profiler=self.profiler,
         )
         metrics = self._metrics if self._monitoring else None
-        self._reports = Reports(metrics, self._events, self._clock.monotonic, self._dispatcher.revoke)
+        self._reports = Reports(metrics, self._events, self._clock, self._dispatcher.revoke)
         self._store.attach(self._reports, self._rules, self._clock)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._executors)
-            await stack.enter_async_context(self._store)
-            self._dispatching = asyncio.create_task(self._dispatcher.run(), name="task dispatcher")
+            await self._store.__aenter__()
+            stack.push_async_callback(self._close_store)
+            stack.push_async_callback(self._reports.all_published)
+            await stack.enter_async_context(self._dispatcher)
             self._stack = stack.pop_all()
         self._is_accepting = True
         log.info("Async task queue started (%d workers, %s)", self._max_workers, self._store.name)
@@ -115,26 +120,30 @@ class TaskEngine:
         """Take nothing more in, end what is running, within `timeout` seconds, and close; harmless when not running.
 
         What was accepted and is not done stays in the store. One that does not outlive the process is worked off first,
-        as far as the time allows.
+        as far as the time allows. Cancelled, it stops what is running at once, and closes.
         """
         if self._stack is None:
             return
         self._is_accepting = False
         stack, self._stack = self._stack, None
         async with stack:
-            until = self._clock.monotonic() + timeout
-            if not self._store.durable:
-                with suppress(TimeoutError):
-                    async with Deadline(self._clock, timeout):
+            with suppress(TimeoutError):
+                async with Deadline(self._clock, timeout):
+                    if self._max_workers and not self._store.durable:
                         await self._reports.until(
                             lambda: not (self._store.counts.pending or self._store.counts.running)
                         )
-            self._dispatcher.halt()
-            await self._dispatching
-            await self._dispatcher.finish(until - self._clock.monotonic())
-            await self._reports.all_published()
+                    self._dispatcher.halt()
+                    await self._dispatcher.all_ended()
         if left := self._store.counts.pending:
             log.log(logging.INFO if self._store.durable else logging.WARNING, "%d tasks stay in the queue", left)
+
+    async def _close_store(self) -> None:
+        try:
+            async with asyncio.timeout(LONGEST_CLOSE):
+                await self._store.__aexit__(None, None, None)
+        except TimeoutError:
+            log.error("the %s store was not closed after %g s", self._store.name, LONGEST_CLOSE)  # noqa: TRY400
 
     async def __aenter__(self) -> Self:
         await self.start()

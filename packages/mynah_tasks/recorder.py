@@ -8,7 +8,7 @@ from mynah_resilience.retry import RetryPolicy
 from mynah_tasks.attempts import Verdict
 from mynah_tasks.clock import Clock
 from mynah_tasks.deadline import pause
-from mynah_tasks.errors import NotStorable, StaleClaim, TaskError
+from mynah_tasks.errors import EngineStopped, NotStorable, StaleClaim, TaskError
 from mynah_tasks.metrics import Metrics
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Outcome, Store
@@ -77,12 +77,18 @@ class Recorder:
             log.warning("task %s could not be given back: %s", claim.task.id, error)
 
     async def _insist(self, claim: Claim, write: Callable[[], Awaitable[None]], error: Exception | None) -> None:
-        """Write again until the store has it or the attempt no longer holds the task; raises NotStorable."""
+        """Write again until the store has it, the attempt no longer holds the task, or the store has been closed.
+
+        Raises NotStorable.
+        """
         while error:
             if isinstance(error, NotStorable):
                 raise error
             if isinstance(error, StaleClaim):
                 log.info("attempt %d of task %s ended too late", claim.attempt, claim.task.id)
+                return
+            if isinstance(error, EngineStopped):
+                log.warning("the outcome of attempt %d of task %s found the store closed", claim.attempt, claim.task.id)
                 return
             log.warning("end of task %s not stored, again in %g s", claim.task.id, BACK_OFF, exc_info=error)
             await pause(self._clock, BACK_OFF)

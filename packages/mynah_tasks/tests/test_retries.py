@@ -225,7 +225,6 @@ async def test_an_outcome_that_cannot_be_stored_is_kept_until_it_can(start, cloc
 @pytest.mark.req("Q-02", "SHD-04")
 async def test_the_dispatcher_stops_when_it_is_cancelled(start) -> None:
     engine = await start()
-    engine._dispatching.cancel()
+    engine._dispatcher._taking.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await engine._dispatching
-    engine._dispatching = asyncio.create_task(engine._dispatcher.run())  # so that the shutdown finds one
+        await engine._dispatcher._taking

@@ -6,6 +6,7 @@ import pytest
 
 from mynah_tasks.errors import EngineStopped
 from mynah_tasks.executors import Executors
+from mynah_tasks.reports import AT_ONCE
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Counts
 from mynah_tasks.stores.memory import MemoryStore
@@ -57,6 +58,87 @@ async def test_what_does_not_end_in_time_is_given_back_and_done_after_the_restar
     assert (again.claim.task.id, again.claim.attempt) == (task_id, 1)
     again.succeed()
     assert (await engine.wait_for_task(task_id)).status is TaskStatus.COMPLETED
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite"], indirect=True)  # Redis sets timers of its own
+async def test_a_shutdown_that_is_cancelled_gives_back_what_runs_and_closes(start, store, clock, puppet) -> None:
+    engine = await start(store)
+    task_id = await engine.submit(Task("work"))
+    act = await puppet.next()
+    stopping = asyncio.create_task(engine.shutdown())
+    await clock.timer()
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert act.was_cancelled
+    await engine.start()
+    again = await puppet.next()
+    assert (again.claim.task.id, again.claim.attempt) == (task_id, 1)
+
+
+async def test_an_outcome_that_finds_the_store_closed_is_not_written_again_and_again(start, clock) -> None:
+    class Closed(MemoryStore):
+        async def finish(self, claim, outcome):
+            raise EngineStopped("the store is not open")
+
+    engine = await start(Closed())
+    await engine.submit(Task("echo"))
+    stopping = asyncio.create_task(engine.shutdown(timeout=7))
+    assert await clock.to_next_timer() == 7  # the task has no outcome, and nothing is under way any more
+    await stopping
+
+
+@pytest.mark.req("SHD-02")
+async def test_a_store_that_does_not_answer_delays_the_end_by_a_second_at_most(start, clock, puppet, caplog) -> None:
+    class Hung(MemoryStore):
+        durable = True
+
+        async def release(self, claim):
+            await asyncio.Event().wait()
+
+    engine = await start(Hung())
+    await engine.submit(Task("work"))
+    await puppet.next()
+    stopping = asyncio.create_task(engine.shutdown(timeout=5))
+    assert [await clock.to_next_timer(), await clock.to_next_timer()] == [5, 1]
+    await stopping
+
+
+@pytest.mark.req("SHD-02")
+async def test_a_publisher_that_does_not_return_delays_the_end_by_a_second_at_most(start, clock, caplog) -> None:
+    class Events:
+        async def publish(self, event, data=None):
+            await asyncio.Event().wait()
+
+    engine = await start(events=Events())
+    await engine.wait_for_task(await engine.submit(Task("echo")))
+    stopping = asyncio.create_task(engine.shutdown(timeout=0))
+    assert await clock.to_next_timer() == 1
+    await stopping
+    assert "1 events were not heard by all" in caplog.text
+
+
+async def test_events_wait_in_line_while_the_publisher_is_slow(start) -> None:
+    heard, may_go_on = [], asyncio.Event()
+
+    class Events:
+        async def publish(self, event, data=None):
+            heard.append(data.result)
+            await may_go_on.wait()
+
+    engine = await start(events=Events())
+    ids = await engine.submit_all([Task("echo", n) for n in range(1000)])
+    await engine.wait_for_task(ids[-1])
+    assert heard == list(range(AT_ONCE))
+    may_go_on.set()
+    await engine.shutdown()
+    assert heard == list(range(1000))
+
+
+async def test_an_engine_without_workers_does_not_wait_for_them_at_its_end(start) -> None:
+    engine = await start(max_workers=0)
+    await engine.submit(Task("echo"))
+    await engine.shutdown()
 
 
 async def test_what_may_be_begun_only_once_becomes_a_dead_letter_when_it_is_interrupted(start, store, puppet) -> None:
@@ -171,9 +253,9 @@ async def test_an_engine_whose_store_cannot_be_opened_does_not_start_and_leaves_
 
     (tmp_path / "file").write_text("in the way")
     engine = await start(MemoryStore())
-    engine._store, broken = SqliteStore(tmp_path / "file" / "tasks.db"), engine._store
     await engine.shutdown(0)
+    engine._store, whole = SqliteStore(tmp_path / "file" / "tasks.db"), engine._store
     with pytest.raises(StoreUnavailable, match="cannot be opened"):
         await engine.start()
-    engine._store = broken
+    engine._store = whole
     await engine.start()
