@@ -4,6 +4,7 @@ import logging
 from collections import OrderedDict
 
 from mynah_tasks.records import DEADLY, Past, Record
+from mynah_tasks.task import TaskResult
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,11 @@ class Shelf:
         """The task with this id."""
         record = self._past.get(task_id) or self._dead.get(task_id)
         return self._of(record) if record else None
+
+    def outcome(self, task_id: str) -> TaskResult | None:
+        """What became of the task with this id."""
+        record = self._past.get(task_id) or self._dead.get(task_id)
+        return record.outcome if record else None
 
     def find_key(self, key: str) -> Past | None:
         """The task with this idempotency key."""
