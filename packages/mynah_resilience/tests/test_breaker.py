@@ -69,7 +69,7 @@ async def test_call_returns_what_an_async_function_returns(breaker: CircuitBreak
     assert await breaker.call(works) == "fine"
 
 
-@pytest.mark.req("CB-02")
+@pytest.mark.req("CB-02", "FLAW-W6")
 async def test_call_runs_a_plain_function_in_a_thread_because_it_may_block(breaker: CircuitBreaker) -> None:
     assert await breaker.call(threading.get_ident) != threading.get_ident()
 
@@ -169,6 +169,7 @@ async def test_a_dependency_of_which_every_second_call_fails_is_given_up(breaker
     assert breaker.state is BreakerState.OPEN
 
 
+@pytest.mark.req("FLAW-W6")
 async def test_rare_failures_of_a_busy_dependency_do_not_open_it(breaker: CircuitBreaker) -> None:
     for _ in range(20):
         await succeed(breaker, 20)
@@ -176,7 +177,7 @@ async def test_rare_failures_of_a_busy_dependency_do_not_open_it(breaker: Circui
     assert breaker.state is BreakerState.CLOSED
 
 
-@pytest.mark.req("CB-05")
+@pytest.mark.req("CB-05", "FLAW-J6", "FLAW-W6")
 async def test_exactly_one_of_fifty_callers_tries_when_it_is_half_open(
     breaker: CircuitBreaker, clock: FakeClock
 ) -> None:
@@ -216,6 +217,7 @@ async def test_a_failing_trial_opens_it_for_as_long_again(breaker: CircuitBreake
     assert breaker.status().retry_in == 30
 
 
+@pytest.mark.req("FLAW-J6")
 async def test_after_recovery_the_old_failures_are_forgotten(breaker: CircuitBreaker, clock: FakeClock) -> None:
     await fail(breaker, 5)
     await clock.advance(30)

@@ -27,7 +27,7 @@ async def test_who_subscribed_hears_what_is_published_until_unsubscribing() -> N
         assert heard == ["one"]
 
 
-@pytest.mark.req("EVB-02")
+@pytest.mark.req("EVB-02", "FLAW-J4")
 async def test_plain_and_async_handlers_run_at_the_same_time_and_one_failure_touches_no_other(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -69,7 +69,7 @@ class Counter:
         raise ValueError(data)
 
 
-@pytest.mark.req("EVB-02")
+@pytest.mark.req("EVB-02", "FLAW-J4")
 async def test_a_handler_needs_no_name_even_when_it_fails(caplog: pytest.LogCaptureFixture) -> None:
     counter = Counter()
     partial = functools.partial(int, base=10)
@@ -126,6 +126,7 @@ async def test_the_last_hundred_events_are_kept() -> None:
     )
 
 
+@pytest.mark.req("FLAW-J4")
 async def test_a_slow_handler_holds_neither_the_publisher_nor_the_others() -> None:
     gate, heard = asyncio.Event(), []
 

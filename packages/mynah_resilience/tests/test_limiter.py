@@ -46,6 +46,7 @@ async def test_what_was_not_used_is_kept_up_to_the_burst(clock: FakeClock) -> No
     assert [limited.try_acquire() for _ in range(4)] == [True, True, True, False]
 
 
+@pytest.mark.req("FLAW-W5")
 async def test_trying_never_blocks_and_never_overtakes_who_waits(clock: FakeClock) -> None:
     limited = limiter(clock, burst=1)
     await limited.acquire()

@@ -30,7 +30,7 @@ def test_there_is_one_message_bus_in_a_process() -> None:
     assert get_message_bus() is get_message_bus()
 
 
-@pytest.mark.req("SES-04")
+@pytest.mark.req("SES-04", "FLAW-W4")
 async def test_an_answer_given_inside_the_listener_is_not_lost() -> None:
     bus = MessageBus()
 

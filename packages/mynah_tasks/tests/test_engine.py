@@ -267,7 +267,7 @@ async def test_a_processor_is_registered_and_replaced(start, store) -> None:
     assert (await engine.wait_for_task(await engine.submit(Task("custom", 21)))).result == "21"
 
 
-@pytest.mark.req("ENG-09")
+@pytest.mark.req("ENG-09", "FLAW-A1")
 async def test_a_tasks_hints_say_where_it_runs(start) -> None:
     engine = await start()
     engine.register_processor("where", deeds.whereabouts)

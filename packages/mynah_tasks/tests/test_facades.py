@@ -78,7 +78,7 @@ async def test_each_facade_has_the_size_of_its_preset(make, preset):
 # The asynchronous task queue
 
 
-@pytest.mark.req("Q-03", "Q-10", "Q-12")
+@pytest.mark.req("Q-03", "Q-10", "Q-12", "FLAW-Z1")
 async def test_a_queue_gives_its_messages_to_the_handler():
     async def answer(message):
         return {"text": f"you said {message['text']}"}
@@ -151,7 +151,7 @@ async def test_a_redis_address_is_all_that_several_machines_need():
 # The employee pool
 
 
-@pytest.mark.req("POOL-01")
+@pytest.mark.req("POOL-01", "FLAW-W3")
 async def test_employees_work_four_at_a_time_and_results_come_in_order():
     barrier = threading.Barrier(4, timeout=60)
 
@@ -229,6 +229,7 @@ async def test_pieces_whose_caller_has_gone_are_cancelled():
     assert cancelled
 
 
+@pytest.mark.req("FLAW-W3")
 async def test_a_closed_pool_takes_no_work():
     async with EmployeePool() as pool:
         pass
@@ -263,7 +264,7 @@ async def test_a_job_really_times_out():
     assert result.status is TaskStatus.TIMEOUT
 
 
-@pytest.mark.req("JOB-02")
+@pytest.mark.req("JOB-02", "FLAW-W2")
 async def test_jobs_are_listed_by_state_and_cancelled():
     begun = asyncio.Event()
 
@@ -283,7 +284,7 @@ async def test_jobs_are_listed_by_state_and_cancelled():
         assert await manager.cancel_job(jobs[0]) == []
 
 
-@pytest.mark.req("JOB-02")
+@pytest.mark.req("JOB-02", "FLAW-W2")
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 async def test_jobs_survive_a_restart(kind, tmp_path):
     stores = {"memory": MemoryStore(), "sqlite": None}
@@ -357,7 +358,7 @@ async def test_a_job_that_cannot_be_stored_is_refused(tmp_path):
 # The voice cache
 
 
-@pytest.mark.req("CAC-01")
+@pytest.mark.req("CAC-01", "FLAW-W7")
 def test_two_processes_with_fifty_writers_each_tear_nothing(tmp_path):
     command = [sys.executable, cache_writer.__file__, tmp_path]
     writers = [
@@ -390,7 +391,7 @@ def test_a_voice_cache_stays_within_its_limits(tmp_path):
     assert sum(cache.get(f"text {number}", "amy") is not None for number in range(40)) == 16
 
 
-@pytest.mark.req("Q-01")
+@pytest.mark.req("Q-01", "FLAW-Z4")
 async def test_a_queue_refuses_at_once_when_it_is_full():
     begun = asyncio.Event()
 

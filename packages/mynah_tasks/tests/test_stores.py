@@ -221,6 +221,21 @@ async def test_the_same_key_for_other_work_is_refused(opened) -> None:
             await opened.add([other])
 
 
+async def test_a_key_means_the_same_before_and_after_its_task_has_ended(opened) -> None:
+    def asked_again() -> Task:
+        return Task("echo", {"b": (1, 2.0), "a": None}, idempotency_key="k")
+
+    (task_id,) = await opened.add([asked_again()])
+    assert await opened.add([asked_again()]) == [task_id]
+    await run_one(opened)
+    assert await opened.add([asked_again(), Task("echo", {"a": None, "b": [1, 2.0]}, idempotency_key="k")]) == [
+        task_id,
+        task_id,
+    ]
+    with pytest.raises(DuplicateTask, match="other work"):
+        await opened.add([Task("echo", {"b": [1, 2], "a": None}, idempotency_key="k")])
+
+
 async def test_a_known_key_is_no_reason_to_refuse_when_the_queue_is_full(opened) -> None:
     known = Task("echo", idempotency_key="k")
     await opened.add([known, *(Task("echo") for _ in range(CAPACITY - 1))])
@@ -249,14 +264,14 @@ async def test_what_has_completed_is_not_waited_for(opened) -> None:
     assert (await claim_one(opened)).task.id == child.id
 
 
-@pytest.mark.req("ENG-11")
+@pytest.mark.req("ENG-11", "FLAW-A3")
 async def test_a_dependency_that_is_not_there_is_refused(opened) -> None:
     with pytest.raises(UnknownDependency, match="nobody"):
         await opened.add([Task("echo"), Task("echo", depends_on=["nobody"])])
     assert opened.counts == Counts()
 
 
-@pytest.mark.req("ENG-11")
+@pytest.mark.req("ENG-11", "FLAW-A3")
 async def test_a_circle_is_refused(opened) -> None:
     with pytest.raises(DependencyCycle):
         await opened.add([Task("echo", id="a", depends_on=["b"]), Task("echo", id="b", depends_on=["a"]), Task("echo")])
@@ -265,7 +280,7 @@ async def test_a_circle_is_refused(opened) -> None:
     assert opened.counts == Counts()
 
 
-@pytest.mark.req("ENG-11")
+@pytest.mark.req("ENG-11", "FLAW-A3")
 @pytest.mark.parametrize("status", [TaskStatus.FAILED, TaskStatus.TIMEOUT])
 async def test_what_depends_on_a_failure_ends_cancelled_with_the_reason(opened, status, heard) -> None:
     parent = Task("echo", id="parent")

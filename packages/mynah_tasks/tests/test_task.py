@@ -75,6 +75,7 @@ def test_a_task_cannot_be_changed() -> None:
         Task("echo").payload = 1
 
 
+@pytest.mark.req("FLAW-J7")
 def test_ids_differ_and_sort_by_the_time_they_were_made() -> None:
     ids = [new_id() for _ in range(10_000)]
     assert len(set(ids)) == len(ids)

@@ -49,7 +49,7 @@ def test_an_engine_is_taught_all_of_them_and_where_they_run():
     assert engine["custom"] is None
 
 
-@pytest.mark.req("ENG-03")
+@pytest.mark.req("ENG-03", "FLAW-A9")
 @pytest.mark.parametrize(("task_type", "payload"), SERVED.items())
 async def test_what_nobody_serves_fails_and_says_what_to_configure(task_type, payload):
     processor = processors(Services())[task_type]

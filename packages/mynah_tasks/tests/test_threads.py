@@ -91,7 +91,7 @@ async def test_an_iterator_that_is_exhausted_in_a_thread_is_an_ordinary_failure(
             await executors.run(THREAD, next, iter(()), timeout=60)
 
 
-@pytest.mark.req("ENG-13")
+@pytest.mark.req("ENG-13", "FLAW-A5")
 @pytest.mark.parametrize("kind", [THREAD, MODEL])
 async def test_a_hung_thread_is_reported_at_its_deadline_and_counted_busy(kind, gate):
     async with Executors(threads=2, grace=0) as executors:

@@ -105,7 +105,7 @@ async def test_listen_async_that_understands_nothing_is_no_failure_of_the_ears()
     assert events(engine)[-1][1]["error"] == "nothing was understood"
 
 
-@pytest.mark.req("STT-08")
+@pytest.mark.req("STT-08", "FLAW-J3")
 async def test_listen_async_of_the_highest_priority_overtakes_those_that_wait(deaf):
     async with EnhancedVoiceEngine(deaf) as engine, asyncio.TaskGroup() as group:
         for _ in range(3):
@@ -124,7 +124,7 @@ async def test_listen_async_of_the_highest_priority_overtakes_those_that_wait(de
     assert deaf.order == [100, 100, 100, 5000, 4000, *range(1000, 2000, 100)]
 
 
-@pytest.mark.req("Q-02", "PERF-07")
+@pytest.mark.req("Q-02", "PERF-07", "FLAW-J3")
 async def test_no_more_than_three_listen_at_a_time(deaf):
     async with EnhancedVoiceEngine(deaf) as engine, asyncio.TaskGroup() as group:
         tasks = [group.create_task(engine.listen_async(timeout=60)) for _ in range(30)]
@@ -135,7 +135,7 @@ async def test_no_more_than_three_listen_at_a_time(deaf):
     assert sorted(task.result()[0] for task in tasks) == sorted(f"words {number}" for number in range(30))
 
 
-@pytest.mark.req("STT-07")
+@pytest.mark.req("STT-07", "FLAW-J2")
 async def test_listen_async_listens_once_a_call_and_leaves_the_line_empty():
     ears = Ears()
     ears.let(150)
@@ -161,7 +161,7 @@ async def test_listen_async_is_refused_at_once_when_a_hundred_wait(deaf):
         assert {confidence for _, confidence in await asyncio.gather(*tasks)} == {0.9}
 
 
-@pytest.mark.req("STT-09", "EVB-04", "CB-06")
+@pytest.mark.req("STT-09", "EVB-04", "CB-06", "FLAW-J5", "FLAW-J6")
 async def test_ears_that_keep_failing_open_the_breaker_and_are_left_alone():
     ears = Ears(*[OSError("no microphone")] * 20)
     ears.let(20)
