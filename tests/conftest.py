@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,7 @@ class FleetUnderTest:
         """What a command prints with --json."""
         return json.loads(self.mynah(*words, "--json").stdout)
 
+    @cached_property
     def guest(self) -> list[str]:
         """The options of a guest for mosquitto's tools."""
         return shlex.split(self.mynah("broker", "args").stdout)

@@ -70,7 +70,7 @@ def test_a_recording_is_put_into_words(fleet, question):
 @pytest.mark.req("MQ-04")
 def test_standard_tools_get_a_transcript(fleet, question):
     # mosquitto_rr 2.0.11 sends nothing with -f, so the request and its reply are two commands.
-    guest, reply = fleet.guest(), "mynah/reply/guest/1"
+    guest, reply = fleet.guest, "mynah/reply/guest/1"
     listen = ["mosquitto_sub", "-V", "5", *guest, "-v", "-C", "2", "-W", "20"]
     topics = ["-t", reply, "-t", "mynah/system/character/current"]
     with subprocess.Popen([*listen, *topics], stdout=subprocess.PIPE, text=True) as heard:
@@ -91,7 +91,7 @@ def test_mosquitto_rr_gets_a_wav_file(fleet, tmp_path):
             "mosquitto_rr",
             "-V",
             "5",
-            *fleet.guest(),
+            *fleet.guest,
             "-t",
             "mynah/tts/synthesize",
             "-e",
@@ -115,7 +115,7 @@ def test_mosquitto_rr_gets_a_wav_file(fleet, tmp_path):
 
 @pytest.mark.req("MET-04")
 def test_a_guest_can_follow_a_turn_and_hears_no_sound(fleet, question):
-    command = ["mosquitto_sub", *fleet.guest(), "-v", "-t", "mynah/#"]
+    command = ["mosquitto_sub", *fleet.guest, "-v", "-t", "mynah/#"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as listener:
         try:
             assert listener.stdout is not None

@@ -33,6 +33,7 @@ LONGEST_PAUSE_S: Final = 15.0
 STEADY_AFTER_S: Final = 30.0
 """A process that lived this long did not crash at its start: the next pause is short again."""
 LOOP_OF: Final = 3
+ALARM: Final = "red"
 GRACE_S: Final = STOPS_WITHIN + 0.5
 """A worker that does not stop in time ends itself; after that it is killed."""
 
@@ -66,9 +67,9 @@ class Pauses:
 
 
 class Keeper:
-    """Keeps one process running as long as `keep` does."""
+    """Keeps one process running as long as `keep` does; `say` is told who says what, and in which style."""
 
-    def __init__(self, spec: Spec, say: Callable[[str, str], None]) -> None:
+    def __init__(self, spec: Spec, say: Callable[[str, str, str], None]) -> None:
         self._spec = spec
         self._say = say
         self._deaths: deque[float] = deque(maxlen=LOOP_OF)
@@ -85,7 +86,7 @@ class Keeper:
             looping = len(self._deaths) == LOOP_OF and now - self._deaths[0] < 2 * STEADY_AFTER_S
             why = f" It dies again and again; its last words: {self._last_words}" if looping else ""
             pause = pauses.after(now - began)
-            self._say(self._spec.name, f"ended with {ending(code)}; starting it again in {pause:.2g} s.{why}")
+            self._say(self._spec.name, f"ended with {ending(code)}; starting it again in {pause:.2g} s.{why}", ALARM)
             await asyncio.sleep(pause)
 
     async def _once(self) -> int:
@@ -110,7 +111,7 @@ class Keeper:
         assert process.stdout is not None
         async for line in _lines(process.stdout):
             self._last_words = line or self._last_words
-            self._say(self._spec.name, line)
+            self._say(self._spec.name, line, "")
         return await process.wait()
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
@@ -123,7 +124,7 @@ class Keeper:
             async with asyncio.timeout(GRACE_S):
                 await self._outlive(process)
         except TimeoutError:
-            self._say(self._spec.name, f"has not ended after {GRACE_S:g} s and is killed.")
+            self._say(self._spec.name, f"has not ended after {GRACE_S:g} s and is killed.", ALARM)
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):

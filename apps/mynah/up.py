@@ -14,7 +14,7 @@ from pathlib import Path
 from mynah.board import Board
 from mynah.connection import LOCAL, guest, listens
 from mynah.errors import CommandFailed
-from mynah.fleet import MODULES, Keeper, Pauses, Spec, ending
+from mynah.fleet import ALARM, MODULES, Keeper, Pauses, Spec, ending
 from mynah.rollcall import RollCall
 from mynah_bus import Bus, BusSettings
 from mynah_bus.mosquitto import BrokerFailed, Mosquitto, passwords, write_private
@@ -107,7 +107,7 @@ async def _revive(broker: Mosquitto, board: Board) -> None:
         began = time.monotonic()
         code = await broker.ended()
         pause = pauses.after(time.monotonic() - began)
-        board.say("broker", f"ended with {ending(code)}; starting it again in {pause:.2g} s.", "red")
+        board.say("broker", f"ended with {ending(code)}; starting it again in {pause:.2g} s.", ALARM)
         await broker.stop()
         while not await _started(broker, board, pause):
             pause = pauses.after(0.0)
@@ -118,7 +118,7 @@ async def _started(broker: Mosquitto, board: Board, pause: float) -> bool:
     try:
         await broker.start()
     except BrokerFailed as error:
-        board.say("broker", f"{error} Trying again.", "red")
+        board.say("broker", f"{error} Trying again.", ALARM)
         return False
     board.say("broker", "mosquitto listens again.")
     return True

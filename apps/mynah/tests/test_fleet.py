@@ -40,8 +40,9 @@ class Stage:
                 self._said.clear()
                 await self._said.wait()
 
-    def _say(self, who: str, line: str) -> None:
+    def _say(self, who: str, line: str, style: str) -> None:
         assert who == "memory/1"
+        assert style == ("red" if "again in" in line else "")
         self.lines.append(line)
         self._said.set()
 
