@@ -31,6 +31,8 @@ SECONDS: Final = 0.5
 BATCH: Final = 100
 """Frames that are confirmed at once."""
 FRAMES_PER_S: Final = 40_000
+FRAMES_OF_C: Final = 0.36
+"""What that number was of the rate of C, on the machine where it was set."""
 ANSWERS_WITHIN: Final = 20.0
 """Seconds for one turn of one side; longer means that something was lost."""
 
@@ -258,6 +260,7 @@ async def measured(home: Path) -> dict[str, Any]:
         "request_p50_ratio": alone.figure("p50_ms", 4),
         "request_p99_ratio": alone.figure("p99_ms", 10),
         "requests_32_ratio": crowd.figure("per_s", 0.4),
+        "frames_ratio": heard.figure("per_s", FRAMES_OF_C),
         "frames_per_s": {
             "value": round(rate),
             "goal": f">= {FRAMES_PER_S:,}",

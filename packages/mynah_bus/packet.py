@@ -50,19 +50,21 @@ def unpack(first: int, body: bytes) -> tuple[Packet, int]:
     Raises ValueError when it is malformed; text that is not UTF-8 is replaced.
     """
     qos = first >> 1 & 3
-    at = 2 + int.from_bytes(body[:2], "big")
-    topic = body[2:at].decode(errors="replace")
     number = 0
-    if qos:
-        number = int.from_bytes(body[at : at + 2], "big")
-        at += 2
-    size, at = _read_varint(body, at)
-    start = at + size
-    if start > len(body) or size > MOST_PROPERTIES:
-        raise ValueError("the properties are too long")
-    packet = Packet(topic, body[start:], qos, bool(first & 1))
-    if size:
-        _read_properties(packet, body, at, start)
+    try:
+        topic, at = _read_text(body, 0)
+        if qos:
+            number = body[at] << 8 | body[at + 1]
+            at += 2
+        size, at = _read_varint(body, at)
+        start = at + size
+        if start > len(body) or size > MOST_PROPERTIES:
+            raise ValueError("the properties are too long")
+        packet = Packet(topic, body[start:], qos, bool(first & 1))
+        if size:
+            _read_properties(packet, body, at, start)
+    except IndexError:
+        raise ValueError("it ends too early") from None
     return packet, number
 
 
@@ -96,21 +98,20 @@ def _read_properties(packet: Packet, body: bytes, at: int, end: int) -> None:
     while at < end:
         kind = body[at]
         at += 1
-        if kind == EXPIRES:
+        if kind == USER_PROPERTY:
+            name, at = _read_text(body, at)
+            value, at = _read_text(body, at)
+            pairs.append((name, value))
+        elif kind == EXPIRES:
             packet.expires = int.from_bytes(body[at : at + 4], "big")
             at += 4
-        elif kind == USER_PROPERTY:
-            name, at = _read_block(body, at)
-            value, at = _read_block(body, at)
-            pairs.append((name.decode(errors="replace"), value.decode(errors="replace")))
         elif kind == RESPONSE_TOPIC:
-            block, at = _read_block(body, at)
-            packet.response_topic = block.decode(errors="replace")
+            packet.response_topic, at = _read_text(body, at)
         elif kind == CORRELATION:
-            packet.correlation, at = _read_block(body, at)
+            end = at + 2 + (body[at] << 8 | body[at + 1])
+            packet.correlation, at = body[at + 2 : end], end
         elif kind == CONTENT_TYPE:
-            block, at = _read_block(body, at)
-            packet.content_type = block.decode(errors="replace")
+            packet.content_type, at = _read_text(body, at)
         elif kind == SUBSCRIPTION:
             _, at = _read_varint(body, at)
         elif kind in SKIPPED:
@@ -126,9 +127,9 @@ def _block(data: bytes) -> bytes:
     return len(data).to_bytes(2, "big") + data
 
 
-def _read_block(body: bytes, at: int) -> tuple[bytes, int]:
-    end = at + 2 + int.from_bytes(body[at : at + 2], "big")
-    return body[at + 2 : end], end
+def _read_text(body: bytes, at: int) -> tuple[str, int]:
+    end = at + 2 + (body[at] << 8 | body[at + 1])
+    return str(body[at + 2 : end], "utf-8", "replace"), end
 
 
 @lru_cache(maxsize=1024)
@@ -144,8 +145,6 @@ def _varint(number: int) -> bytes:
 def _read_varint(body: bytes, at: int) -> tuple[int, int]:
     number = 0
     for shift in (0, 7, 14, 21):
-        if at >= len(body):
-            break
         byte = body[at]
         at += 1
         number |= (byte & 0x7F) << shift

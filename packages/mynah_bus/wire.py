@@ -5,7 +5,7 @@ import re
 import time
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import orjson
 from pydantic import ValidationError
@@ -115,19 +115,15 @@ def decode(packet: Packet, declared: type[Message] | None) -> Received:
     data = {} if envelope.data is None else envelope.data
     body = declared.contract.body
     if body is not None and isinstance(data, dict):
-        data = {**data, **_by_hand(packet, declared), body: packet.payload}
+        if header is None or len(packet.properties) > 1:
+            data.update(_by_hand(packet, declared))
+        data[body] = packet.payload
     try:
         message = declared.received(data)
     except ValidationError as error:
         raise BadMessage(f"{declared.contract.name} does not fit: {_reason(error)}") from error
-    return Received(
-        message=message,
-        envelope=envelope,
-        reply_to=packet.response_topic or envelope.reply_to,
-        correlation=packet.correlation,
-        retained=packet.retain,
-        expires=packet.expires,
-    )
+    reply_to = packet.response_topic or envelope.reply_to
+    return Received(message, envelope, reply_to, packet.correlation, packet.retain, packet.expires)
 
 
 def peek(packet: Packet) -> Envelope:
@@ -162,13 +158,12 @@ def _envelope_inside(payload: bytes) -> Envelope:
 
 
 def _validated(raw: Any) -> Envelope:
-    return cast("Envelope", Envelope.__pydantic_validator__.validate_python(raw))
+    envelope: Envelope = Envelope.__pydantic_validator__.validate_python(raw)
+    return envelope
 
 
 def _by_hand(packet: Packet, declared: type[Message]) -> dict[str, str]:
     """Fields of a frame that a guest gave as plain user properties."""
-    if len(packet.properties) == 1 and packet.properties[0][0] == HEADER:
-        return {}
     fields = declared.model_fields
     return {name: value for name, value in packet.properties if name in fields}
 

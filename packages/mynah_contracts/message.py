@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Self, cast
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
@@ -154,13 +154,16 @@ class Message(Part):
     @classmethod
     def received(cls, data: Any) -> Self:
         """The message in what was received; ValidationError if it does not fit."""
-        return cast("Self", cls.__pydantic_validator__.validate_python(data, extra="ignore"))
+        message: Self = cls.__pydantic_validator__.validate_python(data, extra="ignore")
+        return message
 
     def header(self) -> dict[str, Any]:
         """The fields as JSON values, without the one that is the payload itself."""
         body = self.contract.body
-        fields = self.__pydantic_serializer__.to_python(self, mode="json", exclude={body} if body else None)
-        return cast("dict[str, Any]", fields)
+        fields: dict[str, Any] = self.__pydantic_serializer__.to_python(
+            self, mode="json", exclude={body} if body else None
+        )
+        return fields
 
 
 class Command(Message):
