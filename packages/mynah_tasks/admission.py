@@ -1,12 +1,17 @@
 """Which tasks may come in, and what they wait for."""
 
+import hashlib
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+import orjson
 
 from mynah_tasks.errors import DependencyCycle, DuplicateTask, UnknownDependency
 from mynah_tasks.graph import find_cycle
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.task import Entry, Task
+
+COMPARABLY: Final = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 
 
 class Known(Protocol):
@@ -52,13 +57,26 @@ def admit(tasks: Sequence[Task], known: Known) -> Admission:
     return admission
 
 
+def work_of(task: Task) -> str:
+    """A digest of the type and the payload, the same for what is the same as JSON; an object that is none is itself."""
+    try:
+        payload = orjson.dumps(task.payload, default=_itself, option=COMPARABLY)
+    except TypeError:
+        payload = b"%d" % id(task.payload)
+    return hashlib.sha256(task.task_type.encode(errors="backslashreplace") + b"\0" + payload).hexdigest()
+
+
+def _itself(value: object) -> str:
+    return f"{type(value).__qualname__} {value.hex() if isinstance(value, bytes) else id(value)}"
+
+
 def _twin(task: Task, key: str, keys: dict[str, Task], known: Known) -> str | None:
     """The id of the task that has the same idempotency key, if there is one."""
     entry = known.find_key(key)
     twin = entry.task if entry else keys.setdefault(key, task)
     if twin is task:
         return None
-    if (twin.task_type, twin.payload) != (task.task_type, task.payload):
+    if work_of(twin) != work_of(task):
         raise DuplicateTask(f"the idempotency key {key!r} belongs to other work, that of task {twin.id}")
     return twin.id
 

@@ -176,9 +176,10 @@ class TaskEngine:
             ids = await self._store.add(tasks)
         except QueueFull:
             ids = await self._add_late(tasks, self._clock.monotonic() + wait)
-        self._metrics.enqueued += len(ids)
+        fresh = [task.id for task, task_id in zip(tasks, ids, strict=True) if task.id == task_id]
+        self._metrics.enqueued += len(fresh)
         if log.isEnabledFor(logging.INFO):
-            for task_id in ids:
+            for task_id in fresh:
                 log.info("task %s enqueued (queue size %d)", task_id, self._store.counts.pending)
         return ids
 

@@ -1,16 +1,16 @@
 """What goes to redis.lua and what comes from it."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
+from mynah_tasks.admission import work_of
 from mynah_tasks.errors import DependencyCycle, DuplicateTask, QueueFull, StaleClaim, UnknownDependency, UnknownTask
 from mynah_tasks.records import Record
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Counts
-from mynah_tasks.stores.coding import decode_task, encode, encode_task
+from mynah_tasks.stores.coding import decode_task, encode_task
 from mynah_tasks.task import Entry, Task, TaskResult
 
 FIELDS = ("id", "spec", "status", "result", "error", "execution_time", "created_at", "completed_at", "attempts")
@@ -84,15 +84,14 @@ def read_wait(now: str, due: str) -> float | None:
 
 
 def describe(task: Task) -> dict[str, Any]:
-    """What the library has to know about a task; raises NotStorable."""
-    payload = orjson.dumps(orjson.loads(encode(task.payload, f"task {task.id}")), option=orjson.OPT_SORT_KEYS)
+    """What the library has to know about a task."""
     facts = {
         "id": task.id,
         "priority": int(task.priority),
         "heavy": task.memory_intensive,
         "max_retries": task.max_retries,
         "deps": list(task.depends_on),
-        "work": hashlib.sha256(task.task_type.encode() + b"\0" + payload).hexdigest(),
+        "work": work_of(task),
         "key": task.idempotency_key,
         "expires_at": task.expires_at,
     }
