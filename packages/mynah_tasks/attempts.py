@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from mynah_tasks.clock import Timer
 from mynah_tasks.executors import DeadlineExceeded, ExecutorKind
+from mynah_tasks.failures import encodable, may_help_again, text_of
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim
 from mynah_tasks.workers import Worker
@@ -35,8 +36,10 @@ class Verdict(NamedTuple):
     def on(cls, error: BaseException, *, retryable: tuple[type[Exception], ...]) -> "Verdict":
         """What to make of an exception; one with `retryable = False` says that its like would follow."""
         status = TaskStatus.TIMEOUT if isinstance(error, DeadlineExceeded) else TaskStatus.FAILED
-        is_final = not (isinstance(error, retryable) and getattr(error, "retryable", True))
-        return cls(status, f"{type(error).__name__}: {error}", is_final)
+        # Cancelled from outside says nothing about the work: the loop ends, or something that was awaited did.
+        may_follow = isinstance(error, (*retryable, asyncio.CancelledError))
+        is_final = not (may_follow and may_help_again(error))
+        return cls(status, f"{encodable(type(error).__name__)}: {text_of(error)}", is_final)
 
 
 class Attempt:

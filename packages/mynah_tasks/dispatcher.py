@@ -164,6 +164,9 @@ class Dispatcher:
             if not attempt.is_over:
                 await self._make(attempt, registered, timeout)
         finally:
+            if not self._loop.is_closed() and self._decide(attempt, TaskStatus.FAILED):
+                verdict = Verdict(TaskStatus.FAILED, "ended without an outcome")
+                self._keep(self._recorder.settle(attempt.claim, verdict, self._leave(attempt)))
             if attempt.worker:
                 self._leave(attempt)
             del self._attempts[attempt.claim.task.id, attempt.claim.token]
@@ -178,11 +181,9 @@ class Dispatcher:
                     result = await result
             else:
                 result = await self._elsewhere(attempt, registered, timeout)
-        except asyncio.CancelledError as error:
-            if not attempt.is_over and attempt.task and attempt.task.cancelling():
-                raise
-            await self._fail(attempt, error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # a processor may raise anything; it ends here
+        except (KeyboardInterrupt, GeneratorExit):
+            raise  # the end of the program, or of the loop
+        except BaseException as error:  # noqa: BLE001  # a processor may raise anything; it ends here
             await self._fail(attempt, error)
         else:
             if self._decide(attempt, TaskStatus.COMPLETED):

@@ -22,9 +22,9 @@ import orjson
 
 from mynah_tasks.executors.codec import pack, resolve, restore
 from mynah_tasks.executors.shared import KEPT, SharedMemory, at_once
+from mynah_tasks.failures import LONGEST_TEXT, encodable, may_help_again, text_of
 
 LENGTH = struct.Struct("<I")
-LONGEST_TEXT = 16_000
 PR_SET_PDEATHSIG = 1
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
@@ -62,20 +62,12 @@ async def _wait_for(result: Any) -> Any:
 
 
 def _described(error: BaseException) -> dict[str, object]:
-    try:
-        message = str(error)
-    except Exception as worse:  # noqa: BLE001  # an exception's own text may raise anything
-        message = f"its text raised {type(worse).__qualname__}"
     return {
-        "type": type(error).__qualname__,
-        "message": _clean(message),
-        "traceback": _clean("".join(traceback.format_exception(error))),
-        "retryable": bool(getattr(error, "retryable", True)),
+        "type": encodable(type(error).__qualname__),
+        "message": text_of(error),
+        "traceback": encodable("".join(traceback.format_exception(error))[-LONGEST_TEXT:]),
+        "retryable": may_help_again(error),
     }
-
-
-def _clean(text: str) -> str:
-    return text[-LONGEST_TEXT:].encode(errors="replace").decode()
 
 
 def _receive(channel: socket.socket) -> Any:

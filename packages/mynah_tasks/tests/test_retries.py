@@ -144,6 +144,70 @@ async def test_whatever_a_processor_raises_stays_its_own_problem(start, store, p
     assert (await engine.wait_for_task(await engine.submit(Task("echo", 1)))).result == 1
 
 
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+class Undecided(Exception):
+    @property
+    def retryable(self) -> bool:
+        raise ValueError("who knows")
+
+
+class Outlaw(BaseException):
+    """Not even an Exception."""
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (Unspeakable(), "Unspeakable: its text raised ValueError"),
+        (Undecided("hm"), "Undecided: hm"),
+        (Outlaw("hm"), "Outlaw: hm"),
+        (GeneratorExit(), "ended without an outcome"),
+        (ValueError("\ud800"), "ValueError: ?"),
+        (ValueError("long" * 10_000), "ValueError: " + "long" * 4_000),
+    ],
+)
+async def test_an_odd_error_ends_the_task_like_any_other(start, store, error, text) -> None:
+    engine = await start(store)
+
+    def raise_it(payload):
+        raise error
+
+    engine.register_processor("odd", raise_it)
+    task_id = await engine.submit(Task("odd", max_retries=0))
+    result = await engine.wait_for_task(task_id)
+    assert (result.status, result.error) == ("failed", text)
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite"], indirect=True)  # Redis sets timers of its own
+async def test_a_processor_that_cancels_itself_has_failed_and_may_try_again(start, store, clock) -> None:
+    engine = await start(store)
+
+    async def give_up(payload):
+        asyncio.current_task().cancel()
+        await asyncio.sleep(0)
+
+    engine.register_processor("give up", give_up)
+    task_id = await engine.submit(Task("give up", max_retries=1))
+    assert await clock.to_next_timer() == 2
+    result = await engine.wait_for_task(task_id)
+    assert (result.status, result.error, result.attempts) == ("failed", "CancelledError: ", 2)
+
+
+async def test_a_result_is_recorded_also_when_the_processor_has_cancelled_itself(start, store) -> None:
+    engine = await start(store)
+
+    async def leave(payload):
+        asyncio.current_task().cancel()
+        return payload
+
+    engine.register_processor("leave", leave)
+    assert (await engine.wait_for_task(await engine.submit(Task("leave", 1)))).result == 1
+
+
 @pytest.mark.parametrize("store", ["memory", "sqlite"], indirect=True)  # Redis sets timers of its own
 async def test_a_result_after_the_deadline_is_thrown_away(start, store, clock) -> None:
     engine = await start(store)
