@@ -33,6 +33,7 @@ async def status(settings: BusSettings) -> list[dict[str, Any]]:
                 "in_flight": health.in_flight,
                 "queued": health.queued,
                 "stall_max_ms": health.stall_max_ms,
+                "stall_p99_ms": health.stall_p99_ms,
                 "breakers": health.breakers,
                 "counters": health.counters,
             }
