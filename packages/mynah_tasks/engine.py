@@ -274,6 +274,6 @@ class TaskEngine:
             queue_size=self._store.counts.pending,
             capacity=self._rules.capacity,
             recent_success_rate=self._metrics.recent_success_rate,
-            trouble=self._store.trouble,
+            trouble=self._store.trouble or self._executors.trouble,
         )
         return verdict.to_dict(self.get_performance_metrics())

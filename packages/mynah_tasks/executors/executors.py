@@ -101,6 +101,11 @@ class Executors:
             pool = self._threads if kind is ExecutorKind.THREAD else self._thread_of_model(fn)
             return await pool.run(fn, payload, timeout=timeout)
 
+    @property
+    def trouble(self) -> str | None:
+        """A code for what is wrong with them, for the health report; None when nothing is."""
+        return "processes_crash" if self._processes.is_crashing else None
+
     def load(self) -> Load:
         """What is busy, and what hangs."""
         pools = [self._threads, *(pool for _, pool in self._models.values())]

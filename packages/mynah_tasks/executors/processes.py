@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,10 @@ from mynah_tasks.executors.errors import DeadlineExceeded, ExecutorsClosed, Proc
 from mynah_tasks.executors.worker import WorkerProcess
 
 log = logging.getLogger(__name__)
+
+CRASH_BUDGET = 5
+"""So many processes that died by themselves within `BUDGET_FOR` seconds are too many."""
+BUDGET_FOR = 60.0
 
 
 class ProcessPool:
@@ -30,12 +35,18 @@ class ProcessPool:
         self._slots = asyncio.Semaphore(size)
         self._idle: deque[WorkerProcess] = deque()
         self._workers: set[WorkerProcess] = set()
+        self._deaths: deque[float] = deque(maxlen=CRASH_BUDGET)
         self._closed = False
 
     @property
     def busy(self) -> int:
         """How many processes are inside a task."""
         return sum(worker.busy for worker in self._workers)
+
+    @property
+    def is_crashing(self) -> bool:
+        """Whether the crash budget is used up."""
+        return len(self._deaths) == CRASH_BUDGET and time.monotonic() - self._deaths[0] < BUDGET_FOR
 
     async def run(self, fn: Callable[[Any], Any], payload: object, *, timeout: float | None) -> Any:
         """What `fn(payload)` returns in a worker process; `fn` travels by its import name, never by value.
@@ -60,6 +71,7 @@ class ProcessPool:
             except ProcessDied as error:
                 if self._closed:
                     raise ExecutorsClosed("the worker processes were closed in the middle of a task") from error
+                self._deaths.append(time.monotonic())
                 raise
             finally:
                 self._give_back(worker)

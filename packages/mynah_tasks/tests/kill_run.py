@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import random
 import select
@@ -160,6 +161,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     wanted = parser.parse_args()
+    logging.getLogger("mynah_tasks").addHandler(logging.NullHandler())  # its warnings are what is wanted here
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tasks.db"
         asyncio.run(prepare(path))

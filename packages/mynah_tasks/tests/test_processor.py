@@ -142,6 +142,15 @@ async def test_poison_ends_as_dead_letters_after_its_attempts_and_hurts_nobody_e
     assert all(results[task.id].attempts == 1 for task in good if task not in bad)
 
 
+async def test_an_engine_whose_processes_die_again_and_again_says_so(capfd):
+    async with AdvancedAsyncProcessor(retry=AT_ONCE) as processor:
+        processor.register_processor("crash", deeds.crash)
+        for retries, reason in ((0, "low_success_rate"), (3, "processes_crash")):
+            task = create_task("crash", cpu_intensive=True, max_retries=retries)
+            await processor.wait_for_task(await processor.submit_task(task), timeout=60)
+            assert processor.health() == {"status": "degraded", "reason": reason}
+
+
 @pytest.mark.req("ENG-10", "ENG-21")
 async def test_the_flow_of_the_teddy_bear():
     """Transcription and emotion side by side, the answer after both."""
