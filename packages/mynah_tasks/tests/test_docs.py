@@ -36,6 +36,17 @@ def test_the_page_names_every_task_type():
     assert {re.sub("`", "", row[0]) for row in table("Task types")} == set(TaskType)
 
 
+def test_the_page_names_only_switches_and_files_that_exist():
+    root = Path(__file__).parents[3]
+    for command in (re.sub("`", "", row[1]) for row in table("How to see it")):
+        for word in command.split():
+            if word.endswith(".py"):
+                (path,) = root.glob(word)
+            elif word.startswith("MYNAH_"):
+                switch = word.split("=")[0]
+        assert "MYNAH_" not in command or f'"{switch}"' in path.read_text()
+
+
 def test_the_page_gives_the_sizes_of_the_presets():
     sizes = [tuple(row[1:]) for row in table("Names you may know")]
     presets = [VOICE, PROCESSOR, GATEWAY, POOL, JOBS]
