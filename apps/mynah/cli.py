@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 import time
+import tomllib
 from collections.abc import Coroutine, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +24,7 @@ from mynah.fleet import MODULES
 from mynah_bus import BusSettings, MynahError, logs
 from mynah_bus.mosquitto import passwords
 from mynah_bus.mqtt import Address
+from mynah_bus.settings import CREDENTIALS
 from mynah_contracts import CATALOGUE, Role, Step
 
 T = TypeVar("T")
@@ -198,7 +200,7 @@ def args(user: Annotated[Role, typer.Argument(help="As whom to connect.", show_c
 @broker_app.command("run")
 def run_broker(
     host: Annotated[str, typer.Option(help="The address it listens on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port it listens on.")] = 1883,
+    port: Annotated[int, typer.Option(help="The port it listens on.", min=1, max=65_535)] = 1883,
     secrets: Annotated[Path | None, typer.Option(help="Where folders ROLE are that get a password each.")] = None,
 ) -> None:
     """Run a mosquitto with a user for each role, until it is stopped."""
@@ -263,7 +265,18 @@ def _sentence(error: BaseException) -> str:
 
 
 def _settings() -> BusSettings:
-    settings = BusSettings()
+    """The settings; CommandFailed says which file is damaged."""
+    try:
+        settings = BusSettings()
+    except tomllib.TOMLDecodeError as error:
+        raise CommandFailed(f"mynah.toml is not valid: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise CommandFailed("mynah.toml or .env is not text in UTF-8.") from error
+    try:
+        settings.credentials(Role.GUEST)
+    except json.JSONDecodeError as error:
+        damaged = settings.home / CREDENTIALS
+        raise CommandFailed(f"{damaged} is damaged; remove it, and `mynah up` makes new passwords.") from error
     logs.set_up("DEBUG" if settings.log_level == "DEBUG" else "ERROR", settings.log_format)
     return settings
 

@@ -118,6 +118,22 @@ def test_a_setting_that_is_wrong_is_named(mynah, settings, words):
     assert_sentence(mynah("status", **settings), *words)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("mynah.toml", b"this = = that", ("mynah.toml is not valid", "line 1")),
+        ("mynah.toml", b"\xff\xfe", ("not text in UTF-8",)),
+        (".env", b"MYNAH_BASE=\xff", ("not text in UTF-8",)),
+        ("home/credentials.json", b"{broken", ("credentials.json is damaged", "remove it")),
+    ],
+)
+def test_a_file_that_is_damaged_is_named(mynah, tmp_path, name, content, words):
+    (tmp_path / "home").mkdir()
+    (tmp_path / name).write_bytes(content)
+
+    assert_sentence(mynah("status"), *words)
+
+
 def test_a_question_without_words_is_refused(mynah, home_broker):
     assert_sentence(mynah("ask", "", **home_broker), "text", "at least 1 character")
 
