@@ -26,7 +26,8 @@ async def joined(deltas: AsyncIterator[str]) -> AsyncIterator[str]:
                 delta = "".join(ready)
                 ready.clear()
                 yield delta
-        await reading
+        reading.result()
     finally:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+        if not reading.done():
+            reading.cancel()
+            await asyncio.wait({reading})

@@ -14,6 +14,8 @@ from router_worker.turn import Kind, Sentence, State, Turn
 
 log = logging.getLogger(__name__)
 
+TOLD_AFTER: Final = 0.001
+"""Seconds after which a phase is told: who asks the model or the voice goes first."""
 HEARD_WITHIN: Final = 0.5
 """Seconds within which a satellite that was told to stop says how much was heard."""
 
@@ -53,6 +55,8 @@ class Live:
         self._to_say: asyncio.Queue[Sentence | None] = asyncio.Queue()
         self._thinking: asyncio.Task[None] | None = None
         self._told: State | None = None
+        self._news: list[TurnEvent] = []
+        self._telling: asyncio.TimerHandle | None = None
         self.tell()
 
     # -- what happens to it
@@ -155,16 +159,27 @@ class Live:
         self.cancel()
 
     def tell(self) -> None:
-        """Publish the phase that was reached, if it is a new one."""
+        """Publish the phase that was reached, if it is a new one: soon, and its end at once."""
         self._look_at_clock()
         turn = self.turn
         if turn.state is self._told:
             return
         self._told = turn.state
-        with conversation(turn=self.id, session=self.session):
-            self._bus.publish(self._event())
+        self._news.append(self._event())
         if turn.state.is_over:
+            self._tell_news()
             self._end()
+        elif self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(TOLD_AFTER, self._tell_news)
+
+    def _tell_news(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+        with conversation(turn=self.id, session=self.session):
+            for event in self._news:
+                self._bus.publish(event)
+        self._news.clear()
 
     def _look_at_clock(self) -> None:
         """Wake who watches if something is due earlier than it was; what is due later is seen then."""
