@@ -10,7 +10,7 @@
 --   leases       what is running, by the end of its lease        mine:<owner>     what an owner runs
 --   alone        owner -> the suspect that it runs               counters         seq, token, ended, event
 --   ended, dead  what has ended and dead letters, oldest first   events           a stream of what has happened
---   op:<number>  the answer that a call got, should it ask again because that was lost
+--   op:<owner>   the last answers that it got, by place, should it ask again because one was lost
 --
 -- Moments are seconds since 1970. They leave as text: in an answer, a number would be cut.
 
@@ -22,6 +22,7 @@ local FACTS = { 'status', 'seq', 'priority', 'heavy', 'max_retries', 'attempts',
   'ready_at', 'error', 'expires', 'waits' }
 local ALONE_FROM = 2
 local REMEMBER = 60
+local LAST = BATCH
 
 local function text(number)
   return string.format('%.17g', number)
@@ -347,7 +348,7 @@ local function take(queue, member)
   become(task, 'running', 'attempts', attempts, 'token', token, 'owner', OWNER)
   call('ZADD', 'leases', text(NOW + RULES.lease), task.id)
   call('SADD', 'mine:' .. OWNER, task.id)
-  return { task.id, field(task.id, 'spec'), attempts, token, text(NOW - task.ready_at) }
+  table.insert(NEWS.claimed, { task.id, attempts, token, text(NOW - task.ready_at) })
 end
 
 local function claim(arg)
@@ -362,10 +363,10 @@ local function claim(arg)
     end
     call('HSET', 'alone', OWNER, string.sub(suspect, 18))
     NEWS.ready = true
-    return { take('suspects', suspect) }
+    take('suspects', suspect)
+    return {}
   end
-  local taken = {}
-  while #taken < tonumber(limit) do
+  while #NEWS.claimed < tonumber(limit) do
     local light, light_rank = head('ready')
     local heavy, heavy_rank
     if heavy_fits == '1' then
@@ -373,14 +374,14 @@ local function claim(arg)
     end
     if heavy and (not light or heavy_rank < light_rank or (heavy_rank == light_rank and heavy < light)) then
       heavy_fits = '0'
-      table.insert(taken, take('heavy', heavy))
+      take('heavy', heavy)
     elseif light then
-      table.insert(taken, take('ready', light))
+      take('ready', light)
     else
       break
     end
   end
-  return taken
+  return {}
 end
 
 local function held(id, token)
@@ -407,9 +408,14 @@ local function retry(arg)
 end
 
 local function release(arg)
-  local task = held(unpack(arg))
+  local id, token, delay = unpack(arg)
+  local task = held(id, token)
   step_back(task, 'attempts', task.attempts - 1)
-  make_ready(task)
+  if delay and tonumber(delay) > 0 then
+    call('ZADD', 'paused', text(NOW + delay), id)
+  else
+    make_ready(task)
+  end
   return {}
 end
 
@@ -509,13 +515,39 @@ local function next_due()
   return first and text(first) or ''
 end
 
-local function ended_tasks()
-  local all = {}
-  for _, id in ipairs(NEWS.ended) do
-    table.insert(all, call('HMGET', 't:' .. id, 'id', 'spec', 'status', 'result', 'error', 'execution_time',
-      'created_at', 'completed_at', 'attempts'))
+-- An answer with the tasks that it is about: they are not remembered with it.
+local function in_full(answer)
+  local ended, claims = {}, {}
+  for _, id in ipairs(answer.ended) do
+    local task = call('HMGET', 't:' .. id, 'id', 'spec', 'status', 'result', 'error', 'execution_time',
+      'created_at', 'completed_at', 'attempts')
+    if task[1] then
+      table.insert(ended, task)
+    end
   end
-  return all
+  for _, claim_ in ipairs(answer.claims) do
+    local id, attempts, token, waited = unpack(claim_)
+    local spec = field(id, 'spec')
+    if spec then
+      table.insert(claims, { id, spec, attempts, token, waited })
+    end
+  end
+  local full = {}
+  for name, value in pairs(answer) do
+    full[name] = value
+  end
+  full.ended, full.claims = ended, claims
+  return full
+end
+
+local function recall(number)
+  local found, mark = call('HGET', 'op:' .. OWNER, number % LAST), number .. ' '
+  return found and string.sub(found, 1, #mark) == mark and cjson.decode(string.sub(found, #mark + 1))
+end
+
+local function remember(number, answer)
+  call('HSET', 'op:' .. OWNER, number % LAST, number .. ' ' .. cjson.encode(answer))
+  call('EXPIRE', 'op:' .. OWNER, REMEMBER)
 end
 
 local function publish(counts, due_at)
@@ -532,18 +564,18 @@ end
 
 local function run(keys, args)
   local now, number, name
-  P, OWNER, now, number, name = keys[1], args[1], args[2], args[3], args[4]
+  P, OWNER, now, number, name = keys[1], args[1], args[2], tonumber(args[3]), args[4]
   RULES = { capacity = tonumber(args[5]), ageing = tonumber(args[6]), lease = tonumber(args[7]), keep = tonumber(args[8]) }
-  NEWS = { ended = {}, revoked = {} }
+  NEWS = { ended = {}, revoked = {}, claimed = {} }
   if now == '' then
     local time = redis.call('TIME')
     now = time[1] + time[2] / 1e6
   end
   NOW = tonumber(now)
 
-  local answered = call('GET', 'op:' .. number)
+  local answered = recall(number)
   if answered then
-    return answered
+    return cjson.encode(in_full(answered))
   end
   local arg = {}
   for place_ = 9, #args do
@@ -553,20 +585,21 @@ local function run(keys, args)
   if not is_done then
     return type(result) == 'table' and cjson.encode(result) or error(result)
   end
-  local ended = ended_tasks()
+  local answer = { changed = NEWS.changed or false, now = text(NOW), ended = NEWS.ended, claims = NEWS.claimed,
+    revoked = NEWS.revoked, result = result }
+  local full = in_full(answer)
   if NEWS.is_shelf_fuller then
     keep_last('ended')
     keep_last('dead')
   end
-  local counts = { call('ZCARD', 'pending'), call('ZCARD', 'running'), call('ZCARD', 'dead') }
-  local due_at = next_due()
-  local answer = cjson.encode({ changed = NEWS.changed or false, now = text(NOW), due = due_at, counts = counts,
-    ended = ended, revoked = NEWS.revoked, result = result })
+  answer.counts = { call('ZCARD', 'pending'), call('ZCARD', 'running'), call('ZCARD', 'dead') }
+  answer.due = next_due()
+  full.counts, full.due = answer.counts, answer.due
   if NEWS.changed then
-    publish(counts, due_at)
-    call('SET', 'op:' .. number, answer, 'EX', REMEMBER)
+    publish(answer.counts, answer.due)
+    remember(number, answer)
   end
-  return answer
+  return cjson.encode(full)
 end
 
 redis.register_function('LIBRARY', run)

@@ -29,6 +29,8 @@ class Answer(NamedTuple):
     counts: Counts
     ended: list[Record]
     """The tasks that ended by it, as far as their end goes."""
+    claims: list[Claim]
+    """What it gave."""
     revoked: list[tuple[str, int, str]]
     """Id, token and owner of each claim that it took away."""
     result: list[Any]
@@ -45,6 +47,7 @@ def read_answer(reply: bytes) -> Answer:
         read_wait(answer["now"], answer["due"]),
         Counts(*answer["counts"]),
         [_ended(read_entry([value or None for value in values])) for values in answer["ended"]],
+        [read_claim(values) for values in answer["claims"]],
         read_revoked(answer["revoked"]),
         list(answer["result"]),
     )

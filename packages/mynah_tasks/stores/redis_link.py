@@ -15,7 +15,7 @@ from mynah_tasks.clock import Clock
 from mynah_tasks.errors import EngineStopped, StaleClaim, StoreUnavailable, TaskError
 from mynah_tasks.stores import Claim, Counts, Listener, Rules
 from mynah_tasks.stores.desk import Desk
-from mynah_tasks.stores.redis_coding import FIELDS, Answer, read_answer, read_claim, read_entry, read_revoked, read_wait
+from mynah_tasks.stores.redis_coding import FIELDS, Answer, read_answer, read_entry, read_revoked, read_wait
 from mynah_tasks.stores.redis_server import Argument, News, RedisServer
 from mynah_tasks.task import Entry
 
@@ -122,9 +122,8 @@ class RedisLink:
             answer = await self._take("claim", limit, int(fits))
         finally:
             self._claiming -= 1
-        claims = [read_claim(values) for values in answer.result]
-        self._claims.update((claim.task.id, claim.token) for claim in claims)
-        return claims
+        self._claims.update((claim.task.id, claim.token) for claim in answer.claims)
+        return answer.claims
 
     async def settle(self, claim: Claim, name: str, *arguments: Argument) -> None:
         """Take the step that ends a claim."""
@@ -151,7 +150,7 @@ class RedisLink:
         ageing = NEVER if self._rules.ageing is None else self._rules.ageing
         rules = (self._rules.capacity, ageing, self._lease, self._keep)
         asked_at, now = self._clock.monotonic(), "" if self._server_clock else repr(self._clock.wall())
-        number = f"{self.owner}:{next(self._numbers)}"
+        number = next(self._numbers)
         answer = read_answer(await self.server.step(self.owner, now, number, name, *rules, *arguments))
         mine = [(task_id, token) for task_id, token, owner in answer.revoked if owner == self.owner]
         self._tell(answer.counts, asked_at, answer.wait, Changes((), answer.ended, mine))

@@ -28,14 +28,14 @@ Client = Any
 News = dict[bytes, bytes]
 Argument = str | bytes | float
 
-CODE = Path(__file__).with_name("redis.lua").read_text()
+BATCH = 500
+"""Commands that travel together at most."""
+CODE = Path(__file__).with_name("redis.lua").read_text().replace("BATCH", str(BATCH))
 LIBRARY = f"mynah_tasks_{hashlib.sha256(CODE.encode()).hexdigest()[:12]}"
 """Named after its content, so that workers of different versions can share a server."""
 
 VERSION = 7
 """Of Redis, since when it has functions; Valkey says 7 too."""
-BATCH = 500
-"""Commands that travel together at most."""
 ANSWER = 5.0
 """Seconds for which an answer is waited for."""
 SILENCE = 3.0

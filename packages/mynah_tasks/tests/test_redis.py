@@ -17,7 +17,8 @@ from mynah_tasks.errors import QueueFull, StaleClaim, StoreUnavailable, UnknownT
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Counts, Outcome, Rules
 from mynah_tasks.stores.redis import RedisStore
-from mynah_tasks.stores.redis_server import LIBRARY
+from mynah_tasks.stores.redis_coding import read_answer
+from mynah_tasks.stores.redis_server import BATCH, LIBRARY
 from mynah_tasks.task import Task, TaskResult
 from mynah_tasks.testing import ManualClock
 from mynah_tasks.tests.redis_process import RedisProcess, running_redis
@@ -243,11 +244,42 @@ async def test_a_step_that_is_asked_twice_is_taken_once(peers) -> None:
     here, _ = await peers()
     store = here.store
     await store.add([Task("echo"), Task("echo")])
-    step = (store._link.owner, "1000", "number", "claim", 10, 60, LEASE, 100, 1, 1)
-    first = await store._link.server.step(*step)
-    assert await store._link.server.step(*step) == first
-    await here.pass_time(0)
+    claiming = (store._link.owner, "1000", 10**6, "claim", 10, 60, LEASE, 100, 1, 1)
+    claimed, again = [read_answer(await store._link.server.step(*claiming)) for _ in range(2)]
+    assert claimed == again
+    (claim,) = claimed.claims
     assert (await store.entries(status=TaskStatus.PENDING))[0].state.attempts == 0
+    settling = (claim.task.id, claim.token, "completed", 0, "", '{"a": [1, null]}')
+    ending = (store._link.owner, "1000", 10**6 + 1, "settle", 10, 60, LEASE, 100, *settling)
+    ended, again = [read_answer(await store._link.server.step(*ending)) for _ in range(2)]
+    assert (ended.counts, ended.wait) == (again.counts, again.wait)
+    for answer in (ended, again):
+        (record,) = answer.ended
+        assert (record.task, record.outcome.result) == (claim.task, {"a": [1, None]})
+
+
+async def test_an_answer_that_is_asked_for_again_leaves_out_what_was_forgotten_since(peers) -> None:
+    here, _ = await peers(keep=1)
+    store = here.store
+    await store.add([Task("echo", n) for n in range(3)])
+    claims = await here.claim(3)
+    settling = (claims[0].task.id, claims[0].token, "completed", 0, "", "1")
+    ending = (store._link.owner, "1000", 10**6, "settle", 10, 60, LEASE, 1, *settling)
+    assert len(read_answer(await store._link.server.step(*ending)).ended) == 1
+    await store.finish(claims[1], DONE)
+    assert read_answer(await store._link.server.step(*ending)).ended == []
+
+
+async def test_only_so_many_answers_are_remembered_and_no_task_in_them(peers) -> None:
+    here, _ = await peers(Rules(capacity=1000))
+    link = here.store._link
+    for n in range(0, 2 * BATCH, 100):
+        await asyncio.gather(*(here.store.add([Task("echo", f"secret {n}")]) for _ in range(100)))
+    for claim in await here.claim(100):
+        await here.store.finish(claim, Outcome(TaskStatus.COMPLETED, "secret too"))
+    answers = await link.do("HVALS", f"{link.prefix}op:{link.owner}")
+    assert len(answers) == BATCH
+    assert [answer for answer in answers if b"secret" in answer] == []
 
 
 async def test_functions_that_somebody_flushed_are_loaded_again(peers) -> None:
@@ -364,7 +396,7 @@ async def unheard(peer: Peer, *step: str | float) -> None:
     link = peer.store._link
     name, *arguments = step
     now = repr(peer.clock.wall())
-    call = (link.owner, now, uuid.uuid4().hex, name, 10, 60, LEASE, 100, *arguments)
+    call = (link.owner, now, next(link._numbers), name, 10, 60, LEASE, 100, *arguments)
     async with link.server._client.pipeline(transaction=True) as at_once:
         at_once.fcall(LIBRARY, 1, link.prefix, *call)
         at_once.xtrim(f"{link.prefix}events", maxlen=0, approximate=False)
