@@ -6,7 +6,6 @@ from contextlib import ExitStack
 
 from rich.console import Console
 from rich.live import Live
-from rich.text import Text
 
 from mynah.connection import guest
 from mynah.view import FOLLOWED, View
@@ -48,17 +47,23 @@ async def _conversation(bus: Bus, console: Console) -> None:
     console.print(f"Listening at {address.host}:{address.port}, where {workers} up; Ctrl-C ends it.\n", style="dim")
     view = View(console, lambda: time.strftime("%H:%M:%S"), bus.fleet.workers())
 
-    def back() -> None:
-        console.print(Text("The connection to the broker was lost and is back.\n", "yellow"))
-
     with ExitStack() as stack:
         live = stack.enter_context(Live(console=console, auto_refresh=False, transient=True))
+
+        def back() -> None:
+            told = view.lost()
+            live.update(view.now())
+            console.print(told)
+
         bus.on_reconnect.add(back)
         stack.callback(bus.on_reconnect.discard, back)
+        shown = view.now()
         async with bus.listening(*FOLLOWED) as heard:
             async for received in heard:
                 over = [*view.hear(received)]
-                if str(now := view.now()) != str(live.renderable):
+                now = view.now()
+                if over or now != shown:
                     live.update(now, refresh=not over)
+                    shown = now
                 for told in over:
                     console.print(told)

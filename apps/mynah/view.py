@@ -42,6 +42,8 @@ WHO: Final = 12
 ROOM_FOR_TIME: Final = 60
 """Narrower terminals are not told the time."""
 NARROWEST: Final = 12
+AT_ONCE: Final = 8
+"""Turns that are shown while they go on; of more, the oldest is left out."""
 ABOUT: Final = "dim"
 IN_WRITING: Final = "in writing"
 RECORDING: Final = "recording"
@@ -114,6 +116,11 @@ class View:
             for turn in self._running.values()
         )
 
+    def lost(self) -> Text:
+        """The connection was away: what was said meanwhile is not known, nor which turns have ended."""
+        self._running.clear()
+        return Text("The connection to the broker was lost and is back.\n", "yellow")
+
     def told(self, asked: str, reply: str, steps: Sequence[Step], total_ms: float) -> Text:
         """A recorded question that was answered, of which nothing else is known."""
         turn = Exchange(self._clock(), RECORDING, asked, is_certain=True, said=[reply])
@@ -125,6 +132,8 @@ class View:
         turn = self._running.get(event.turn_id)
         if turn is None:
             turn = self._running[event.turn_id] = Exchange(self._clock(), _place(event.satellite))
+            if len(self._running) > AT_ONCE:
+                del self._running[next(iter(self._running))]
         if event.phase in OVER:
             del self._running[event.turn_id]
             yield self._ended(turn, event)

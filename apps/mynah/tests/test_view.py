@@ -187,3 +187,20 @@ def test_turns_are_put_away_when_the_router_goes():
         "                      cut off: the router went away",
     ]
     assert follower.now() == []
+
+
+def test_a_turn_whose_end_may_have_been_missed_is_not_shown_for_ever(follower):
+    follower.phase("thinking", transcript="what time is it")
+
+    assert follower.view.lost().plain == "The connection to the broker was lost and is back.\n"
+    assert follower.now() == []
+    assert follower.phase("done", transcript="what time is it", reply="Noon.")[1].endswith("Noon.")
+
+
+def test_of_many_turns_at_once_the_oldest_is_left_out(follower):
+    for number in range(20):
+        follower.hear(TurnEvent(turn_id=str(number), satellite=PLACE, phase="thinking", transcript=f"number {number}"))
+
+    shown = [line for line in follower.now() if "number" in line]
+    assert shown[0].endswith("number 12")
+    assert shown[-1].endswith("number 19")
