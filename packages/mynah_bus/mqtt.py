@@ -19,17 +19,13 @@ from gmqtt.mqtt.handler import MQTTConnectError
 from gmqtt.mqtt.package import Package
 from gmqtt.mqtt.protocol import BaseMQTTProtocol, MQTTProtocol
 
+from mynah_bus.framing import Cutter
 from mynah_bus.link import REFUSED, SUCCESS, Filter
 from mynah_bus.packet import Packet, identifier, unpack
+from mynah_bus.pulse import KEEPALIVE, Pulse
 
 log = logging.getLogger(__name__)
 
-KEEPALIVE: Final = 5
-SILENCE: Final = 1.5 * KEEPALIVE
-"""Seconds without a word after which the other end is gone, as the broker holds it with us."""
-ASKS_AFTER: Final = KEEPALIVE / 2
-PULSE: Final = 0.25
-"""Seconds between two looks at the clock and the connection."""
 CONNECTS_WITHIN: Final = 5.0
 SUBSCRIBES_WITHIN: Final = 10.0
 LEAVES_WITHIN: Final = 1.0
@@ -106,8 +102,7 @@ class Connection:
         self._arrived = arrived
         self._acknowledged = acknowledged
         self._subscribing: dict[int, asyncio.Future[Sequence[int]]] = {}
-        self._loop = asyncio.get_running_loop()
-        self.lost: asyncio.Future[None] = self._loop.create_future()
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the connection is gone."""
         self.window = 0
         """How many messages at QoS 1 may be under way at once."""
@@ -120,10 +115,7 @@ class Connection:
         if address.username:
             self._client.set_auth_credentials(address.username, address.password)
         self._protocol: _Protocol | None = None
-        self._pulse: asyncio.TimerHandle | None = None
-        self._heard_at = self._said_at = self._asked_at = self._turned_at = self._loop.time()
-        self._stood = 0.0
-        self._stood_until = 0.0
+        self.pulse = Pulse(ask=self._ask, cut=self._cut)
 
     async def __aenter__(self) -> Self:
         try:
@@ -138,8 +130,7 @@ class Connection:
         if self.lost.done():
             raise ConnectionResetError("it hung up while we connected")
         self._learn_limits()
-        self._heard_at = self._turned_at = self._loop.time()
-        self._pulse = self._loop.call_later(PULSE, self._beat)
+        self.pulse.begin()
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -186,7 +177,7 @@ class Connection:
 
     async def _word(self, number: int) -> Sequence[int]:
         """The broker's answer to a packet of ours; ConnectionResetError when it is gone before."""
-        answer = self._subscribing[number] = self._loop.create_future()
+        answer = self._subscribing[number] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(SUBSCRIBES_WITHIN):
                 await asyncio.wait({answer, self.lost}, return_when=asyncio.FIRST_COMPLETED)
@@ -203,8 +194,7 @@ class Connection:
             answer.set_result(codes)
 
     async def _leave(self) -> None:
-        if self._pulse is not None:
-            self._pulse.cancel()
+        self.pulse.end()
         protocol, self._protocol = self._protocol, None
         if protocol is None or self.lost.done():
             return
@@ -229,15 +219,6 @@ class Connection:
             self.lost.set_result(None)
         self._client._connack_received.set()  # noqa: SLF001  # gmqtt's connect() would wait for it to its deadline
 
-    def said(self) -> None:
-        """Something was written."""
-        self._said_at = self._loop.time()
-
-    def heard(self) -> None:
-        """Something is there to be read."""
-        self._heard_at = now = self._loop.time()
-        self._look(now)
-
     def published(self, first: int, body: bytes) -> None:
         """A PUBLISH was read."""
         try:
@@ -248,8 +229,7 @@ class Connection:
         if number:
             self.send(b"\x40\x02" + number.to_bytes(2, "big"))
         if packet is not None:
-            if self._stood and self._loop.time() < self._stood_until:
-                packet.waited = self._stood
+            packet.waited = self.pulse.waited
             self._arrived(packet)
 
     def acknowledged(self, body: bytes) -> None:
@@ -261,29 +241,8 @@ class Connection:
         log.warning("The broker ends the connection (reason 0x%02x)", body[0] if body else 0)
         self._cut()
 
-    # -- time
-
-    def _beat(self) -> None:
-        """Ask whether the other end is there when it says nothing, and hang up when it does not answer."""
-        now = self._loop.time()
-        self._pulse = self._loop.call_later(PULSE, self._beat)
-        self._look(now)
-        if now - self._heard_at > SILENCE:
-            log.warning("The broker has not answered for %.1f s", SILENCE)
-            self._cut()
-        elif now - max(self._asked_at, min(self._heard_at, self._said_at)) > ASKS_AFTER:
-            self._asked_at = now
-            self._client._connection._send_ping_request()  # noqa: SLF001
-
-    def _look(self, now: float) -> None:
-        """Notice that this process stood still: what is read now may be old, and the broker may have given us up."""
-        stood = now - self._turned_at
-        self._turned_at = now
-        if stood > 2 * PULSE:
-            self._stood, self._stood_until = stood, now + PULSE / 5
-            if stood > SILENCE:
-                log.warning("This process stood still for %.1f s; it connects again", stood)
-                self._cut()
+    def _ask(self) -> None:
+        self._client._connection._send_ping_request()  # noqa: SLF001
 
     def _cut(self) -> None:
         if self._protocol is not None:
@@ -335,13 +294,12 @@ class _Quiet(MQTTConnection):  # type: ignore[misc]
 
 
 class _Protocol(MQTTProtocol):  # type: ignore[misc]
-    """Cuts the stream of bytes into packets, and writes once in a turn of the loop."""
+    """Hands packets on as they are read, and writes once in a turn of the loop."""
 
     def __init__(self, reports: Connection, **gmqtts: Any) -> None:
         super().__init__(**gmqtts)
         self._reports = reports
-        self._rest = bytearray()
-        self._wanted = 0
+        self._cutter = Cutter(self._read)
         self._out: list[bytes] = []
         self._waiting = 0
         self.transport: asyncio.Transport
@@ -367,30 +325,9 @@ class _Protocol(MQTTProtocol):  # type: ignore[misc]
         """Close: nothing comes any more."""
 
     def data_received(self, data: bytes) -> None:
-        """Cut what has come into packets."""
-        self._reports.heard()
-        if self._rest:
-            self._rest += data
-            if len(self._rest) < self._wanted:
-                return
-            data = bytes(self._rest)
-            self._rest.clear()
-            self._wanted = 0
-        at, end = 0, len(data)
-        while at + 1 < end:
-            length, start = data[at + 1], at + 2
-            if length > 0x7F:  # noqa: PLR2004  # it goes on
-                length, start = _length(data, at + 1, end)
-                if not start:
-                    break
-            stop = start + length
-            if stop > end:
-                self._wanted = stop - at
-                break
-            self._read(data[at], data[start:stop])
-            at = stop
-        if at < end:
-            self._rest += data[at:] if at else data
+        """Read what has come."""
+        self._reports.pulse.heard()
+        self._cutter.feed(data)
 
     def _read(self, first: int, body: bytes) -> None:
         kind = first & 0xF0
@@ -414,24 +351,10 @@ class _Protocol(MQTTProtocol):  # type: ignore[misc]
     def flush(self) -> None:
         """Write what waits."""
         if self._out and not self.transport.is_closing():
-            self._reports.said()
+            self._reports.pulse.said()
             self.transport.writelines(self._out)
         self._out = []
         self._waiting = 0
-
-
-def _length(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """The length of a packet and where its content begins; (0, 0) when not all of the length is there."""
-    length = 0
-    for shift in (0, 7, 14, 21):
-        if at >= end:
-            return 0, 0
-        byte = data[at]
-        at += 1
-        length |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004  # the last one
-            return length, at
-    raise ValueError("the broker sent a length of more than four bytes")
 
 
 def _gmqtt_will(packet: Packet) -> gmqtt.Message:

@@ -108,8 +108,7 @@ def _read_properties(packet: Packet, body: bytes, at: int, end: int) -> None:
         elif kind == RESPONSE_TOPIC:
             packet.response_topic, at = _read_text(body, at)
         elif kind == CORRELATION:
-            end = at + 2 + (body[at] << 8 | body[at + 1])
-            packet.correlation, at = body[at + 2 : end], end
+            packet.correlation, at = _read_block(body, at)
         elif kind == CONTENT_TYPE:
             packet.content_type, at = _read_text(body, at)
         elif kind == SUBSCRIPTION:
@@ -125,6 +124,11 @@ def _read_properties(packet: Packet, body: bytes, at: int, end: int) -> None:
 
 def _block(data: bytes) -> bytes:
     return len(data).to_bytes(2, "big") + data
+
+
+def _read_block(body: bytes, at: int) -> tuple[bytes, int]:
+    end = at + 2 + (body[at] << 8 | body[at + 1])
+    return body[at + 2 : end], end
 
 
 def _read_text(body: bytes, at: int) -> tuple[str, int]:
