@@ -165,12 +165,15 @@ class Book:
         self._step_back(record)
         record.pause = self._pauses.set(now.monotonic + delay, record)
 
-    def release(self, claim: Claim, now: Moment) -> None:
+    def release(self, claim: Claim, now: Moment, delay: float = 0.0) -> None:
         """Give the task back, its attempt uncounted; see `Store.release`."""
         record = self._held(claim)
         record.attempts -= 1
         self._step_back(record)
-        self._make_ready(record, now)
+        if delay:
+            record.pause = self._pauses.set(now.monotonic + delay, record)
+        else:
+            self._make_ready(record, now)
 
     def cancel(self, task_id: str, reason: str, now: Moment) -> list[str]:
         """End a task and all that depends on it; see `Store.cancel`."""

@@ -12,10 +12,11 @@ from mynah_tasks.attempts import Attempt, Registered, Verdict
 from mynah_tasks.clock import Clock
 from mynah_tasks.context import set_claim
 from mynah_tasks.deadline import Deadline
-from mynah_tasks.errors import UnknownTaskType
+from mynah_tasks.errors import TaskError, UnknownTaskType
 from mynah_tasks.executors import ExecutorKind, Executors, free_memory
 from mynah_tasks.metrics import Metrics
 from mynah_tasks.profile import Attempted, Profiler
+from mynah_tasks.put_off import PutOff
 from mynah_tasks.recorder import BACK_OFF, Recorder, Terms
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Outcome, Store
@@ -52,6 +53,7 @@ class Dispatcher:
         self._clock = clock
         self._recorder = Recorder(store, terms, clock, metrics)
         self._profiler = profiler
+        self._put_offs = PutOff()
         self.workers = [Worker(f"worker-{number}") for number in range(1, workers + 1)]
         self._idle = deque(self.workers)
         self._has_idle = asyncio.Event()
@@ -84,7 +86,11 @@ class Dispatcher:
                 async with Deadline(self._clock, LAST_WORDS):
                     await self.all_ended()
         except TimeoutError:
-            log.error("%d tasks do not end although they were cancelled", len(self._attempts))  # noqa: TRY400
+            log.error(  # noqa: TRY400  # no place of interest
+                "%d tasks do not end although they were cancelled, %d outcomes are not stored",
+                len(self._attempts),
+                len(self._settling),
+            )
         finally:
             for task in self._going_on():
                 task.cancel()
@@ -115,9 +121,16 @@ class Dispatcher:
                     log.info("task %s is not begun: its claim was lost before that", claim.task.id)
                 elif self._halted.is_set():
                     await self._recorder.give_back(claim, was_begun=False)
+                elif registered := self._processors.get(claim.task.task_type):
+                    self._begin(claim, registered)
                 else:
-                    self._begin(claim)
+                    self._put_off(claim, UnknownTaskType(f"no processor is registered for {claim.task.task_type!r}"))
             self._lost.clear()
+
+    @property
+    def trouble(self) -> str | None:
+        """A code for what keeps tasks from being done; None when nothing does."""
+        return self._put_offs.trouble(self._clock.monotonic())
 
     def halt(self) -> None:
         """Begin nothing more."""
@@ -140,13 +153,17 @@ class Dispatcher:
     def _has_memory(self) -> bool:
         return self._heavy == 0 or free_memory() >= HEAVY
 
-    def _begin(self, claim: Claim) -> None:
+    def _put_off(self, claim: Claim, obstacle: TaskError) -> None:
+        """Let a task wait that cannot be done now, its attempt uncounted."""
+        delay = self._put_offs.delay(claim.task.task_type, obstacle, self._clock.monotonic())
+        self._keep(self._recorder.put_off(claim, delay))
+
+    def _begin(self, claim: Claim, registered: Registered) -> None:
         task = claim.task
         worker = self._idle.popleft()
         if not self._idle:
             self._has_idle.clear()
         worker.status = "busy"
-        registered = self._processors.get(task.task_type)
         attempt = Attempt(claim, worker, _kind_of(task, registered), self._clock.monotonic())
         self._attempts[task.id, claim.token] = attempt
         self._heavy += task.memory_intensive
@@ -157,7 +174,7 @@ class Dispatcher:
             attempt.timer = self._clock.call_at(due, lambda: self._pass_deadline(attempt, timeout))
         attempt.task = self._loop.create_task(self._work(attempt, registered, timeout))
 
-    async def _work(self, attempt: Attempt, registered: Registered | None, timeout: float | None) -> None:
+    async def _work(self, attempt: Attempt, registered: Registered, timeout: float | None) -> None:
         attempt.has_begun = True
         set_claim(attempt.claim)
         try:
@@ -171,11 +188,11 @@ class Dispatcher:
                 self._leave(attempt)
             del self._attempts[attempt.claim.task.id, attempt.claim.token]
 
-    async def _make(self, attempt: Attempt, registered: Registered | None, timeout: float | None) -> None:
+    async def _make(self, attempt: Attempt, registered: Registered, timeout: float | None) -> None:
         """Make the attempt; whoever ends it first decides its outcome."""
         claim = attempt.claim
         try:
-            if registered and attempt.kind is ExecutorKind.INLINE and not claim.task.memory_intensive:
+            if attempt.kind is ExecutorKind.INLINE and not claim.task.memory_intensive:
                 result = registered.processor(claim.task.payload)
                 if hasattr(result, "__await__"):
                     result = await result
@@ -190,11 +207,9 @@ class Dispatcher:
                 outcome = Outcome(TaskStatus.COMPLETED, result, None, self._leave(attempt))
                 await self._recorder.finish(claim, outcome)
 
-    async def _elsewhere(self, attempt: Attempt, registered: Registered | None, timeout: float | None) -> Any:
+    async def _elsewhere(self, attempt: Attempt, registered: Registered, timeout: float | None) -> Any:
         """Have the work done off the loop, or where it fits into memory."""
         task = attempt.claim.task
-        if registered is None:
-            raise UnknownTaskType(f"no processor is registered for {task.task_type!r}")
         if attempt.kind is ExecutorKind.INLINE:
             timeout = None  # it has its timer
         return await self._executors.run(
@@ -244,9 +259,9 @@ class Dispatcher:
         return took
 
 
-def _kind_of(task: Task, registered: Registered | None) -> ExecutorKind:
+def _kind_of(task: Task, registered: Registered) -> ExecutorKind:
     """Where a task runs: as its processor wants it, or else as its hints say."""
-    if registered and registered.kind:
+    if registered.kind:
         return registered.kind
     if not task.cpu_intensive and not task.io_bound:
         return ExecutorKind.INLINE

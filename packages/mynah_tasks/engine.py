@@ -274,6 +274,12 @@ class TaskEngine:
             queue_size=self._store.counts.pending,
             capacity=self._rules.capacity,
             recent_success_rate=self._metrics.recent_success_rate,
-            trouble=self._store.trouble or self._executors.trouble,
+            trouble=self._trouble(),
         )
         return verdict.to_dict(self.get_performance_metrics())
+
+    def _trouble(self) -> str | None:
+        """A code for what is wrong with the store, the executors, or what tasks need; None when nothing is."""
+        if self._stack is None:
+            return None
+        return self._store.trouble or self._executors.trouble or self._dispatcher.trouble

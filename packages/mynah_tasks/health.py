@@ -26,7 +26,7 @@ class Health:
 def judge(
     *, is_running: bool, queue_size: int, capacity: int, recent_success_rate: float, trouble: str | None = None
 ) -> Health:
-    """The worst that can be said; `trouble` is what the store or the executors say of themselves."""
+    """The worst that can be said; `trouble` is a code for what is wrong with what the engine stands on."""
     if not is_running:
         return Health("unhealthy", "processor_stopped")
     if trouble is not None:

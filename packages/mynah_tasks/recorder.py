@@ -65,6 +65,13 @@ class Recorder:
         except Exception as error:  # noqa: BLE001  # likewise
             await self._insist(claim, lambda: self._store.retry(claim, verdict.error, delay), error)
 
+    async def put_off(self, claim: Claim, delay: float) -> None:
+        """Have the task wait for so many seconds as if it had not been claimed."""
+        try:
+            await self._store.release(claim, delay)
+        except Exception as error:  # noqa: BLE001  # likewise
+            await self._insist(claim, lambda: self._store.release(claim, delay), error)
+
     async def give_back(self, claim: Claim, *, was_begun: bool) -> None:
         """Let another engine begin the task anew, unless it was begun and may be only once."""
         try:

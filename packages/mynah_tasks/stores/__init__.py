@@ -129,8 +129,11 @@ class Store(Protocol):
     async def retry(self, claim: Claim, error: str, delay: float) -> None:
         """Let the task wait for `delay` seconds and then be ready again; raises StaleClaim."""
 
-    async def release(self, claim: Claim) -> None:
-        """Give the task back as if it had not been claimed: the attempt does not count; raises StaleClaim."""
+    async def release(self, claim: Claim, delay: float = 0.0) -> None:
+        """Give the task back as if it had not been claimed, to be ready again after so many seconds; raises StaleClaim.
+
+        The attempt does not count.
+        """
 
     async def cancel(self, task_id: str, reason: str) -> list[str]:
         """End the task and everything that depends on it as cancelled; their ids, none when it was over or unknown."""

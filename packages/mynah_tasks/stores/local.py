@@ -93,9 +93,9 @@ class LocalStore(ABC):
         """Let the task wait for its next attempt; see `Store.retry`."""
         return self._run(lambda book, now: book.retry(claim, error, delay, now))
 
-    def release(self, claim: Claim) -> Coroutine[Any, Any, None]:
+    def release(self, claim: Claim, delay: float = 0.0) -> Coroutine[Any, Any, None]:
         """Give the task back, its attempt uncounted; see `Store.release`."""
-        return self._run(lambda book, now: book.release(claim, now))
+        return self._run(lambda book, now: book.release(claim, now, delay))
 
     def cancel(self, task_id: str, reason: str) -> Coroutine[Any, Any, list[str]]:
         """End a task and all that depends on it; see `Store.cancel`."""

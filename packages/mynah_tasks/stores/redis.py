@@ -120,9 +120,9 @@ class RedisStore:
         """Let the task wait for its next attempt; see `Store.retry`."""
         await self._link.settle(claim, "retry", delay, error)
 
-    async def release(self, claim: Claim) -> None:
+    async def release(self, claim: Claim, delay: float = 0.0) -> None:
         """Give the task back, its attempt uncounted; see `Store.release`."""
-        await self._link.settle(claim, "release")
+        await self._link.settle(claim, "release", delay)
 
     async def cancel(self, task_id: str, reason: str) -> list[str]:
         """End a task and all that depends on it; see `Store.cancel`."""

@@ -382,6 +382,18 @@ async def test_a_released_task_has_not_been_attempted(opened) -> None:
     assert (await claim_one(opened)).attempt == 1
 
 
+async def test_a_task_may_be_released_for_later(opened, clock) -> None:
+    await opened.add([Task("echo", id="a")])
+    await opened.release(await claim_one(opened), 4.0)
+    assert opened.counts == Counts(pending=1)
+    waiting = asyncio.create_task(opened.claim(1, room))
+    clock.advance(3.9)
+    await opened.get("a")
+    assert not waiting.done()
+    clock.advance(0.2)
+    assert [(claim.task.id, claim.attempt) for claim in await waiting] == [("a", 1)]
+
+
 async def test_an_outcome_may_be_reported_again_by_the_same_claim(opened, heard) -> None:
     await opened.add([Task("echo", id="a")])
     claim = await run_one(opened, "first")
