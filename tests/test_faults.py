@@ -248,7 +248,7 @@ def question(own_fleet) -> Path:
     return path
 
 
-@pytest.mark.req("F01", "F02", "F05", "F27", "MQ-20", "SHD-03", "MQ-10")
+@pytest.mark.req("F01", "F02", "F05", "MQ-20", "SHD-03", "MQ-10")
 async def test_whoever_is_killed_comes_back_and_no_turn_is_lost_or_answered_twice(own_fleet, question):
     ledger = Ledger()
     mine = left_over()

@@ -39,6 +39,8 @@ SPEECH_S: Final = 60.0
 CHARACTERS_A_SECOND: Final = 8
 """How fast a long text is spoken, at least."""
 TURN_S: Final = 60.0
+PATIENCE_S: Final = 35.0
+"""Without a sign of life of the turn; the router gives up sooner, unless it has not heard of it."""
 ONE_QUESTION: Final = Endpointing(silence=timedelta(seconds=2))
 """A recording is one question, pauses and all."""
 PIPE: Final = Path("-")
@@ -133,7 +135,7 @@ async def turn(settings: BusSettings, question: Path, answer: Path | None) -> di
     sink = NullSink(paced=False) if answer is None else FileSink(answer)
     source = FileSource(question, paced=False)
     listener = partial(make_listener, endpointing=ONE_QUESTION)
-    room = Room(bus, name, source, sink, listener, push_to_talk=True, watched=False)
+    room = Room(bus, name, source, sink, listener, push_to_talk=True, watched=False, patience_s=PATIENCE_S)
     async with AsyncExitStack() as stack:
         try:
             with explained(settings, Role.SATELLITE):
