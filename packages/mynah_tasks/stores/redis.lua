@@ -8,13 +8,15 @@
 --   <status>     the tasks in that state, likewise
 --   ready, heavy, suspects   what can run, by rank               paused, expiry   by the moment that ends it
 --   leases       what is running, by the end of its lease        mine:<owner>     what an owner runs
---   alone        owner -> the suspect that it runs               counters         seq, token, ended, event
+--   alone        owner -> the suspect that it runs               counters         seq, token, ended, event, and when
+--                                                                the clock was looked at and how far it is ahead of NOW
 --   ended, dead  what has ended and dead letters, oldest first   events           a stream of what has happened
 --   op:<owner>   the last answers that it got, by place, should it ask again because one was lost
 --
--- Moments are seconds since 1970. They leave as text: in an answer, a number would be cut.
+-- Moments are seconds, and leave as text: in an answer, a number would be cut. NOW goes on evenly, whatever the clock is
+-- set to; WALL is what the clock says, since 1970, for what people see and for the end of a task's life.
 
-local P, NOW, OWNER, RULES, NEWS
+local P, NOW, WALL, OWNER, RULES, NEWS
 
 local TERMINAL = { completed = true, failed = true, cancelled = true, timeout = true }
 local DEADLY = { failed = true, timeout = true }
@@ -135,7 +137,7 @@ local function close(task, status, reason, result, took)
     call('ZREM', queue, member)
     call('ZREM', 'paused', task.id)
   end
-  local end_ = { 'completed_at', text(NOW), 'execution_time', took or '0' }
+  local end_ = { 'completed_at', text(WALL), 'execution_time', took or '0' }
   if result then
     table.insert(end_, 'result')
     table.insert(end_, result)
@@ -280,7 +282,7 @@ end
 local function enter(task, spec, open)
   task.status, task.seq, task.crashes, task.heavy = 'pending', count('seq'), 0, task.heavy and '1' or '0'
   save(task, 'id', task.id, 'spec', spec, 'status', task.status, 'seq', task.seq, 'priority', task.priority,
-    'heavy', task.heavy, 'max_retries', task.max_retries, 'work', task.work, 'created_at', text(NOW),
+    'heavy', task.heavy, 'max_retries', task.max_retries, 'work', task.work, 'created_at', text(WALL),
     'attempts', 0, 'crashes', 0, 'token', 0)
   call('ZADD', 'all', task.seq, task.id)
   call('ZADD', 'pending', task.seq, task.id)
@@ -445,8 +447,8 @@ local function lose(task)
   end
 end
 
-local function due(queue)
-  return call('ZRANGE', queue, '-inf', text(NOW), 'BYSCORE')
+local function due(queue, now)
+  return call('ZRANGE', queue, '-inf', text(now), 'BYSCORE')
 end
 
 local function tick()
@@ -455,18 +457,18 @@ local function tick()
     call('ZADD', 'leases', text(NOW + RULES.lease), id)
     table.insert(mine, { id, field(id, 'token') })
   end
-  for _, id in ipairs(due('paused')) do
+  for _, id in ipairs(due('paused', NOW)) do
     call('ZREM', 'paused', id)
     make_ready(load(id))
   end
-  for _, id in ipairs(due('expiry')) do
+  for _, id in ipairs(due('expiry', WALL)) do
     local task = load(id)
     if task.status == 'running' then
       revoke(task)
     end
     finish(task, 'timeout', 'expired before it was done')
   end
-  for _, id in ipairs(due('leases')) do
+  for _, id in ipairs(due('leases', NOW)) do
     lose(load(id))
   end
   return mine
@@ -508,6 +510,9 @@ local function next_due()
   local first
   for _, queue in ipairs({ 'paused', 'expiry', 'leases' }) do
     local _, moment = head(queue)
+    if moment and queue == 'expiry' then
+      moment = moment - WALL + NOW
+    end
     if moment and (not first or moment < first) then
       first = moment
     end
@@ -562,6 +567,19 @@ local function publish(counts, due_at)
   call('XADD', 'events', 'MAXLEN', '~', 1000, '*', unpack(entry))
 end
 
+-- Who lives calls more often than twice in a lease: a longer time between two calls, or one below nothing, has not passed
+-- for anybody, be it that the clock was set or that nobody was there.
+local function evenly(clock)
+  local last, ahead = unpack(call('HMGET', 'counters', 'clock', 'ahead'))
+  local passed = clock - (last or clock)
+  local counts = math.min(math.max(passed, 0), RULES.lease / 2)
+  ahead = (ahead or 0) + passed - counts
+  if not last or passed ~= counts or passed > RULES.lease / 10 then
+    call('HSET', 'counters', 'clock', text(clock), 'ahead', text(ahead))
+  end
+  return clock - ahead
+end
+
 local function run(keys, args)
   local now, number, name
   P, OWNER, now, number, name = keys[1], args[1], args[2], tonumber(args[3]), args[4]
@@ -569,9 +587,11 @@ local function run(keys, args)
   NEWS = { ended = {}, revoked = {}, claimed = {} }
   if now == '' then
     local time = redis.call('TIME')
-    now = time[1] + time[2] / 1e6
+    WALL = time[1] + time[2] / 1e6
+    NOW = evenly(WALL)
+  else
+    WALL, NOW = tonumber(now), tonumber(now)
   end
-  NOW = tonumber(now)
 
   local answered = recall(number)
   if answered then

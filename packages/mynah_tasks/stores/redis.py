@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from mynah_tasks.clock import Clock
-from mynah_tasks.errors import StoreUnavailable, UnknownTask
+from mynah_tasks.errors import UnknownTask
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Counts, Listener, Outcome, Rules
 from mynah_tasks.stores.coding import encode
@@ -27,7 +26,8 @@ class RedisStore:
 
     What this process runs is leased to it for `lease` seconds, and the lease is renewed while its event loop turns;
     when it dies or hangs, others take over at the end of the lease. The server remembers the last `keep` tasks that
-    ended, and as many dead letters. Moments are told by the server's clock, or without `server_clock` by the engine's.
+    ended, and as many dead letters. Moments are told by the server's clock, which may be set meanwhile, or without
+    `server_clock` by the engine's.
 
     A call that raises StoreUnavailable may have happened after all when the connection broke in the middle of it; with
     the same task ids or idempotency keys it can be made again.
@@ -140,18 +140,7 @@ class RedisStore:
 
     async def wait(self, task_id: str) -> TaskResult:
         """Wait for the task's outcome; see `Store.wait`."""
-        # Expected first: what ends between the question and its answer is not missed.
-        outcome = self._link.desk.expect(task_id)
-        try:
-            with suppress(StoreUnavailable):  # it is asked after when the server answers again
-                entry = await self.get(task_id)
-                if entry is None:
-                    raise UnknownTask(f"there is no task {task_id}")
-                if entry.state.status.is_terminal:
-                    return entry.state
-            return await outcome
-        finally:
-            self._link.desk.forget(task_id, outcome)
+        return await self._link.desk.outcome(task_id, self.get)
 
     async def entries(
         self, *, status: TaskStatus | None = None, tag: str | None = None, limit: int = 100, before: str | None = None

@@ -465,6 +465,35 @@ async def test_a_store_that_closes_gives_back_what_it_is_about_to_get(peers, red
     assert claim.attempt == 1
 
 
+async def set_the_clock(store: RedisStore, seconds: float) -> None:
+    """Let it be found by the next call that the server's clock was set by so much since the last one."""
+    for name in ("clock", "ahead"):
+        await store._link.do("HINCRBYFLOAT", f"{store._link.prefix}counters", name, -seconds)
+
+
+@pytest.mark.req("R7", "F15")
+@pytest.mark.parametrize("seconds", [7200.0, -7200.0])
+async def test_a_server_whose_clock_is_set_neither_takes_work_away_nor_holds_it_up(redis, seconds) -> None:
+    namespace, clock = uuid.uuid4().hex, SystemClock()
+    here, there = [RedisStore(redis.url, namespace=namespace, lease=6.0) for _ in range(2)]
+    heard = Heard()
+    for store, listener in ((here, heard), (there, Heard())):
+        store.attach(listener, Rules(), clock)
+    async with here, there:
+        running, other = await here.add([Task("echo", expires_at=clock.wall() + 4000), Task("echo")])
+        claims = await here.claim(2, lambda: True)
+        await here.retry(claims[1], "again", 0.5)
+        await set_the_clock(there, seconds)
+        (again,) = await there.claim(1, lambda: True)
+        assert (again.task.id, again.attempt) == (other, 2)
+
+        assert heard.revoked_claims.empty()
+        await here.finish(claims[0], DONE)
+        entry = await there.get(running)
+        assert abs(entry.state.completed_at - clock.wall()) < 60
+        assert abs(entry.state.created_at - clock.wall()) < 60
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.req("SHD-03", "FUT-02")
 async def test_no_task_is_lost_or_ends_twice_while_workers_are_killed(redis, tmp_path) -> None:
