@@ -81,10 +81,10 @@ class Speaking:
         try:
             async with aclosing(self._spoken(say.text, say.voice, wanted)) as spoken:
                 async for piece in spoken:
+                    first = first or time.perf_counter()
                     yield Speech(
                         audio=to_bytes(piece), satellite=say.satellite, n=say.n, seq=pieces, sentences=sentences
                     )
-                    first = first or time.perf_counter()
                     samples += len(piece)
                     pieces += 1
                     ahead = samples / SAMPLE_RATE - (time.perf_counter() - began) - AHEAD_S
