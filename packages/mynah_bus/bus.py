@@ -3,16 +3,16 @@
 import asyncio
 import contextlib
 import logging
-import os
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from threading import get_ident
 from typing import Final, Self, TypeVar, overload
 
 from mynah_bus.context import Context, current
+from mynah_bus.echo import Echo
 from mynah_bus.errors import BadMessage, BusClosed
 from mynah_bus.exchange import Exchange
 from mynah_bus.fleet import Fleet
@@ -24,7 +24,7 @@ from mynah_bus.packet import Packet
 from mynah_bus.settings import BusSettings
 from mynah_bus.subscriptions import Subscriptions, filters_for
 from mynah_bus.wire import Received, decode, encode, peek
-from mynah_contracts import Accepted, Command, Failed, Health, Kind, Message, Role
+from mynah_contracts import Command, Failed, Health, Kind, Message, Role
 from mynah_resilience import OneThread, RateLimiter
 
 log = logging.getLogger(__name__)
@@ -32,10 +32,7 @@ log = logging.getLogger(__name__)
 M = TypeVar("M", bound=Message)
 
 LISTENER_QUEUE: Final = 1_000
-SLOW_ECHO: Final = 0.020
-ECHO_WITHIN: Final = 5.0
 DRAINS_WITHIN: Final = 1.0
-ECHO: Final = b"echo"
 REPORTED_AT_ONCE: Final = 100
 REPORTED_PER_MINUTE: Final = 600
 """Messages that do not fit and are told of, in the log and on the bus; all are counted."""
@@ -74,7 +71,7 @@ class Bus:
         """Asked, before each connection, for what the broker says when we cannot."""
         self.reply_topic = f"{self.base}/reply/{role.value}/{self.instance}"
         self._prefix = f"{self.base}/"
-        self._make_link = link or self._mqtt_link
+        self._make_link = link or partial(MqttLink.joining, self.settings)
         self._link: Link | None = None
         self._subscriptions = Subscriptions()
         self._hearing = Hearing(
@@ -85,7 +82,7 @@ class Bus:
         self._tasks: asyncio.TaskGroup | None = None
         self._running: asyncio.Task[None] | None = None
         self._reports = RateLimiter(REPORTED_PER_MINUTE, REPORTED_AT_ONCE)
-        self._echo: asyncio.Future[None] | None = None
+        self._echo = Echo(self.reply_topic, self.source)
         self._closed = False
         self._thread = OneThread("The bus")
         self._ident = 0
@@ -358,9 +355,7 @@ class Bus:
         self.fleet.observe(received.message, received.expires)
 
     def _answered(self, packet: Packet) -> None:
-        if packet.correlation == ECHO:
-            if self._echo is not None and not self._echo.done():
-                self._echo.set_result(None)
+        if self._echo.heard(packet):
             return
         try:
             received = decode(packet, None)
@@ -416,11 +411,7 @@ class Bus:
         self.fleet.doubt()
         self._subscriptions.forget()
         await self._subscriptions.begin(self.link)
-        seconds = await self._echo_once()
-        if seconds > SLOW_ECHO:
-            seconds = min(seconds, await self._echo_once())
-        if seconds > SLOW_ECHO:
-            log.warning("A message through the broker takes %.0f ms; is `set_tcp_nodelay true` set?", seconds * 1e3)
+        await self._echo.test(self.link)
         await self._subscriptions.begin(self.link)  # what was wanted meanwhile
         for state in self._states.values():
             self.link.attempt(state)  # the broker may have lost it
@@ -433,31 +424,7 @@ class Bus:
             for told in tuple(self.on_reconnect):
                 told()
 
-    async def _echo_once(self) -> float:
-        """Send a message to ourselves; everything retained has arrived when it is back."""
-        began = time.perf_counter()
-        self._echo = asyncio.get_running_loop().create_future()
-        packet = encode(Accepted(), topic=self.reply_topic, source=self.source, context=Context())
-        packet.correlation, packet.qos = ECHO, 1
-        try:
-            async with asyncio.timeout(ECHO_WITHIN):
-                self.link.attempt(packet)
-                await self._echo
-        finally:
-            self._echo = None
-        return time.perf_counter() - began
-
     def _on_lost(self) -> None:
         self.connected.clear()
         if not self._closed:
             log.warning("The connection to the broker was lost.")
-
-    def _mqtt_link(self, role: Role, instance: str) -> Link:
-        settings = self.settings
-        address = Address.parse(settings.broker_url)
-        if address.password is None:
-            username, password = settings.credentials(role)
-            address = Address(address.host, address.port, address.tls, address.username or username, password)
-        context = ssl.create_default_context(cafile=settings.broker_ca) if address.tls and settings.broker_ca else None
-        nonce = os.urandom(4).hex()
-        return MqttLink(address, client_id=f"{role.value}-{instance}-{nonce}", tls=context)

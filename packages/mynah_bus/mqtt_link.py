@@ -2,17 +2,20 @@
 
 import asyncio
 import logging
+import os
 import random
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 from mynah_bus.errors import BusClosed, MynahError, TooLarge
 from mynah_bus.link import REFUSED, Filter, Hooks
 from mynah_bus.mqtt import FIRST_NUMBER, LAST_NUMBER, Address, Connection, ConnectionRefused
 from mynah_bus.packet import Packet, pack
+from mynah_bus.settings import BusSettings
+from mynah_contracts import Role
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +100,16 @@ class MqttLink:
         self.on_packet: Callable[[Packet], None] = lambda _: None
         self.connections = 0
         self.dropped = 0
+
+    @classmethod
+    def joining(cls, settings: BusSettings, role: Role, instance: str) -> Self:
+        """The link of a role, where the settings say that the broker is."""
+        address = Address.parse(settings.broker_url)
+        if address.password is None:
+            username, password = settings.credentials(role)
+            address = replace(address, username=address.username or username, password=password)
+        tls = ssl.create_default_context(cafile=settings.broker_ca) if address.tls and settings.broker_ca else None
+        return cls(address, client_id=f"{role.value}-{instance}-{os.urandom(4).hex()}", tls=tls)
 
     @property
     def connected(self) -> bool:

@@ -1,6 +1,7 @@
 """A worker: parts that are entered, handlers that run, health that is told."""
 
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -78,6 +79,7 @@ class Worker:
 
     async def _live(self) -> None:
         async with self:
+            gc.freeze()  # what is open stays: to look through it again and again would hold up the loop
             await asyncio.get_running_loop().create_future()
 
     async def __aenter__(self) -> Self:

@@ -37,8 +37,11 @@ async def test_what_it_keeps_is_for_its_owner_only(tmp_path: Path):
 
 async def test_a_port_that_is_taken_is_said_and_what_the_broker_kept_stays(tmp_path: Path):
     port = free_port()
-    async with Mosquitto(tmp_path / "second", port=free_port()):
-        pass
+    async with (
+        Mosquitto(tmp_path / "second", port=free_port()) as broker,
+        Bus(Role.STT, BusSettings(broker_url=broker.url, home=tmp_path / "second")) as bus,
+    ):
+        await bus.ready(10)
     kept = tmp_path / "second" / "mosquitto" / "mosquitto.db"
     before = kept.read_bytes()
     async with Mosquitto(tmp_path / "first", port=port):
