@@ -45,7 +45,18 @@ class Verdict(NamedTuple):
 class Attempt:
     """What a worker is at."""
 
-    __slots__ = ("claim", "has_begun", "is_over", "kind", "started", "task", "timer", "worker", "worker_id")
+    __slots__ = (
+        "claim",
+        "has_begun",
+        "has_place",
+        "is_over",
+        "kind",
+        "started",
+        "task",
+        "timer",
+        "worker",
+        "worker_id",
+    )
 
     def __init__(self, claim: Claim, worker: Worker, kind: ExecutorKind, started: float) -> None:
         self.claim = claim
@@ -58,6 +69,9 @@ class Attempt:
         self.task: asyncio.Task[None] | None = None
         self.timer: Timer | None = None
         self.has_begun = False
+        """Whether its asyncio task has."""
+        self.has_place = False
+        """Whether the work itself has begun."""
         self.is_over = False
         """Whether its end has been decided; its work may still go on."""
 

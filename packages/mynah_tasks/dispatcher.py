@@ -13,7 +13,7 @@ from mynah_tasks.clock import Clock
 from mynah_tasks.context import set_claim
 from mynah_tasks.deadline import Deadline
 from mynah_tasks.errors import TaskError, UnknownTaskType
-from mynah_tasks.executors import ExecutorKind, Executors, free_memory
+from mynah_tasks.executors import ExecutorKind, Executors, NoPlace
 from mynah_tasks.metrics import Metrics
 from mynah_tasks.profile import Attempted, Profiler
 from mynah_tasks.put_off import PutOff
@@ -25,8 +25,6 @@ from mynah_tasks.workers import Worker
 
 log = logging.getLogger(__name__)
 
-HEAVY = 512 * 2**20
-"""Bytes that must be free for a memory-intensive task beside another one."""
 LAST_WORDS = 1.0
 """Seconds that cancelled work has for its clean-up, and the store for its answers, when the engine shuts down."""
 
@@ -80,7 +78,7 @@ class Dispatcher:
             log.warning("%d tasks did not end in time and are given back", len(attempts))
         for attempt in attempts:
             attempt.cancel()
-            self._keep(self._recorder.give_back(attempt.claim, was_begun=True))
+            self._keep(self._recorder.give_back(attempt.claim, was_begun=attempt.has_place))
         try:
             if self._going_on():
                 async with Deadline(self._clock, LAST_WORDS):
@@ -151,7 +149,7 @@ class Dispatcher:
         return attempts + [task for task in (*self._settling, self._taking) if not task.done()]
 
     def _has_memory(self) -> bool:
-        return self._heavy == 0 or free_memory() >= HEAVY
+        return self._heavy == 0 or self._executors.has_memory_beside(self._heavy)
 
     def _put_off(self, claim: Claim, obstacle: TaskError) -> None:
         """Let a task wait that cannot be done now, its attempt uncounted."""
@@ -169,9 +167,6 @@ class Dispatcher:
         self._heavy += task.memory_intensive
         log.info("%s started task %s (attempt %d)", worker.id, task.id, claim.attempt)
         timeout = self._terms.default_timeout if task.timeout is None else task.timeout
-        if timeout is not None and attempt.kind is ExecutorKind.INLINE:
-            due = attempt.started + timeout
-            attempt.timer = self._clock.call_at(due, lambda: self._pass_deadline(attempt, timeout))
         attempt.task = self._loop.create_task(self._work(attempt, registered, timeout))
 
     async def _work(self, attempt: Attempt, registered: Registered, timeout: float | None) -> None:
@@ -193,6 +188,7 @@ class Dispatcher:
         claim = attempt.claim
         try:
             if attempt.kind is ExecutorKind.INLINE and not claim.task.memory_intensive:
+                self._has_place(attempt, timeout)
                 result = registered.processor(claim.task.payload)
                 if hasattr(result, "__await__"):
                     result = await result
@@ -201,7 +197,12 @@ class Dispatcher:
         except (KeyboardInterrupt, GeneratorExit):
             raise  # the end of the program, or of the loop
         except BaseException as error:  # noqa: BLE001  # a processor may raise anything; it ends here
-            await self._fail(attempt, error)
+            if isinstance(error, NoPlace) and not attempt.has_place:
+                if self._decide(attempt, "put off"):
+                    self._leave(attempt)
+                    self._put_off(claim, error)
+            else:
+                await self._fail(attempt, error)
         else:
             if self._decide(attempt, TaskStatus.COMPLETED):
                 outcome = Outcome(TaskStatus.COMPLETED, result, None, self._leave(attempt))
@@ -210,11 +211,21 @@ class Dispatcher:
     async def _elsewhere(self, attempt: Attempt, registered: Registered, timeout: float | None) -> Any:
         """Have the work done off the loop, or where it fits into memory."""
         task = attempt.claim.task
-        if attempt.kind is ExecutorKind.INLINE:
-            timeout = None  # it has its timer
         return await self._executors.run(
-            attempt.kind, registered.processor, task.payload, timeout=timeout, memory_heavy=task.memory_intensive
+            attempt.kind,
+            registered.processor,
+            task.payload,
+            timeout=None if attempt.kind is ExecutorKind.INLINE else timeout,  # the former has its timer
+            memory_heavy=task.memory_intensive,
+            on_begin=lambda: self._has_place(attempt, timeout),
         )
+
+    def _has_place(self, attempt: Attempt, timeout: float | None) -> None:
+        """Let the time of an attempt run, whose work begins now."""
+        attempt.has_place = True
+        if timeout is not None and attempt.kind is ExecutorKind.INLINE:
+            due = self._clock.monotonic() + timeout
+            attempt.timer = self._clock.call_at(due, lambda: self._pass_deadline(attempt, timeout))
 
     async def _fail(self, attempt: Attempt, error: BaseException) -> None:
         verdict = Verdict.on(error, retryable=self._terms.retry.on)

@@ -5,8 +5,9 @@ ExecutorError            the work was not done; `retryable` says whether another
 ├── ProcessDied          its worker process crashed or was killed by the system
 ├── RemoteFailure        it raised, in a worker process
 ├── NotPortable          the function or its data cannot travel to a process (also a TypeError)
-├── AllThreadsHung       every thread that could run it is stuck in a call that does not return
-├── NotEnoughMemory      it would not fit beside what already runs
+├── NoPlace              nothing can take it at the moment
+│   ├── AllThreadsHung   every thread that could run it is stuck in a call that does not return
+│   └── NotEnoughMemory  it would not fit beside what already runs
 └── ExecutorsClosed      the executors are not open
 """
 
@@ -56,13 +57,19 @@ class NotPortable(ExecutorError, TypeError):
     retryable = False
 
 
-class AllThreadsHung(ExecutorError):
+class NoPlace(ExecutorError):
+    """Nothing can take the work at the moment; it has not begun."""
+
+    code = "no_place"
+
+
+class AllThreadsHung(NoPlace):
     """No thread is left that could take the work."""
 
     code = "all_threads_hung"
 
 
-class NotEnoughMemory(ExecutorError):
+class NotEnoughMemory(NoPlace):
     """The machine, or this process's share of it, has too little memory free."""
 
     code = "not_enough_memory"

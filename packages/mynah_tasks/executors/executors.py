@@ -76,15 +76,17 @@ class Executors:
         *,
         timeout: float | None,  # counted while the work runs, not while it waits
         memory_heavy: bool = False,
+        on_begin: Callable[[], None] = lambda: None,
     ) -> Any:
         """What `fn(payload)` returns, run in the place that `kind` names.
 
         A coroutine function is awaited on the loop, also where a thread was asked for: it needs none. In a process,
         function and data must be portable. The deadline, in seconds, runs while the work runs, not while it waits for
-        its place.
+        its place; `on_begin` is called when it has that.
 
         Raises:
             DeadlineExceeded: it took longer.
+            NoPlace: it has not begun and cannot at the moment.
             ExecutorError: see the tree in `errors`.
             WrongThread: this is not the thread in which they were opened.
         """
@@ -95,11 +97,16 @@ class Executors:
             if memory_heavy:
                 await held.enter_async_context(self._memory.admit())
             if kind is ExecutorKind.PROCESS:
-                return await self._processes.run(fn, payload, timeout=timeout)
+                return await self._processes.run(fn, payload, timeout=timeout, on_begin=on_begin)
             if kind is ExecutorKind.INLINE or _is_async(fn):
+                on_begin()
                 return await _run_inline(fn, payload, timeout=timeout)
             pool = self._threads if kind is ExecutorKind.THREAD else self._thread_of_model(fn)
-            return await pool.run(fn, payload, timeout=timeout)
+            return await pool.run(fn, payload, timeout=timeout, on_begin=on_begin)
+
+    def has_memory_beside(self, others: int) -> bool:
+        """Whether there is memory for one more heavy task beside so many; from any thread."""
+        return self._memory.fits_beside(others)
 
     @property
     def trouble(self) -> str | None:

@@ -44,14 +44,21 @@ class MemoryGate:
             self.running -= 1
             self._left.set()
 
+    def fits_beside(self, others: int) -> bool:
+        """Whether one more would be let in beside so many, as far as can be seen from any thread."""
+        return self._suffices(self._free(), others)
+
     def _fits(self) -> bool:
         free = self._free()
         self._budget = max(free, self._budget) if self.running else free
-        if free >= self.need and (self.running + 1) * self.need <= self._budget:
+        if self._suffices(free, self.running):
             return True
         if not self.running:
             raise NotEnoughMemory(f"{free // MIB} MiB are free, a memory-heavy task needs {self.need // MIB}")
         return False
+
+    def _suffices(self, free: int, others: int) -> bool:
+        return free >= self.need and (others + 1) * self.need <= max(free, self._budget)
 
 
 def free_memory(root: Path = Path("/")) -> int:

@@ -48,7 +48,14 @@ class ProcessPool:
         """Whether the crash budget is used up."""
         return len(self._deaths) == CRASH_BUDGET and time.monotonic() - self._deaths[0] < BUDGET_FOR
 
-    async def run(self, fn: Callable[[Any], Any], payload: object, *, timeout: float | None) -> Any:
+    async def run(
+        self,
+        fn: Callable[[Any], Any],
+        payload: object,
+        *,
+        timeout: float | None,
+        on_begin: Callable[[], None] = lambda: None,
+    ) -> Any:
         """What `fn(payload)` returns in a worker process; `fn` travels by its import name, never by value.
 
         Raises:
@@ -62,6 +69,7 @@ class ProcessPool:
             worker = self._take()
             try:
                 await worker.ready()
+                on_begin()
                 async with asyncio.timeout(timeout) as deadline:
                     return await worker.call(path, payload)
             except TimeoutError as error:

@@ -45,9 +45,17 @@ class ThreadPool:
         """What the threads are stuck in whose callers have gone."""
         return tuple(self._hung.values())
 
-    async def run(self, fn: Callable[[Any], Any], payload: object, *, timeout: float | None) -> Any:
+    async def run(
+        self,
+        fn: Callable[[Any], Any],
+        payload: object,
+        *,
+        timeout: float | None,
+        on_begin: Callable[[], None] = lambda: None,
+    ) -> Any:
         """What `fn(payload)` returns or raises, in a thread and in the caller's context."""
         thread = await self._take()
+        on_begin()
         outcome = thread.call(contextvars.copy_context(), fn, payload)
         try:
             async with asyncio.timeout(timeout) as deadline:

@@ -11,7 +11,7 @@ from mynah_resilience.retry import RetryPolicy
 from mynah_tasks.context import current_claim
 from mynah_tasks.engine import TaskEngine
 from mynah_tasks.errors import EngineStopped, QueueFull, UnknownTask, UnknownTaskType
-from mynah_tasks.executors import ExecutorKind
+from mynah_tasks.executors import ExecutorKind, Executors, MemoryGate
 from mynah_tasks.presets import GATEWAY, JOBS, POOL, PROCESSOR, VOICE
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores.memory import MemoryStore
@@ -293,9 +293,8 @@ async def test_a_processor_may_say_where_it_runs_whatever_the_hints(start) -> No
 
 
 @pytest.mark.req("ENG-17")
-async def test_memory_intensive_tasks_run_one_by_one_when_memory_is_short(start, store, puppet, monkeypatch) -> None:
-    monkeypatch.setattr("mynah_tasks.dispatcher.HEAVY", 2**62)
-    engine = await start(store)
+async def test_memory_intensive_tasks_run_one_by_one_when_memory_is_short(start, store, puppet) -> None:
+    engine = await start(store, executors=Executors(memory=MemoryGate(need=512, free=lambda: 600)))
     await engine.submit_all([Task("work", n, memory_intensive=True) for n in range(3)] + [Task("work", "light")])
     acts = [await puppet.next(), await puppet.next()]
     assert {act.payload for act in acts} == {0, "light"}
