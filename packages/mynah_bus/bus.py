@@ -11,6 +11,7 @@ from functools import partial
 from threading import get_ident
 from typing import Final, Self, TypeVar, overload
 
+from mynah_bus.asking import Asking
 from mynah_bus.context import Context, current
 from mynah_bus.echo import Echo
 from mynah_bus.errors import BadMessage, BusClosed
@@ -77,7 +78,13 @@ class Bus:
         self._hearing = Hearing(
             prefix=self._prefix, role=role, instance=self.instance, count=self.count, turned_away=self._turn_away
         )
-        self._exchanges: dict[str, Exchange] = {}
+        self._asking = Asking(
+            fleet=self.fleet,
+            prefix=self._prefix,
+            source=self.source,
+            reply_topic=self.reply_topic,
+            attempt=self._attempt,
+        )
         self._states: dict[str, Packet] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._running: asyncio.Task[None] | None = None
@@ -113,8 +120,7 @@ class Bus:
         assert self._running is not None
         assert self._tasks is not None
         self._closed = True
-        for exchange in tuple(self._exchanges.values()):
-            exchange.fail(BusClosed("The bus was closed before the answer came."))
+        self._asking.close()
         try:
             if self._link.connected:
                 await self._link.drained(DRAINS_WITHIN)
@@ -165,7 +171,7 @@ class Bus:
     @property
     def pending(self) -> int:
         """Requests that wait for their answer."""
-        return len(self._exchanges)
+        return len(self._asking)
 
     # -- sending
 
@@ -247,32 +253,9 @@ class Bus:
             raise TypeError(f"{command.contract.name} is not answered; publish it")
         if self._link is None or self._closed:
             raise BusClosed("The bus is not open.")
-        return Exchange(
-            command,
-            timeout=timeout,
-            fleet=self.fleet,
-            send=self._send_request,
-            streaming=parts,
-            pending=self._exchanges,
-        )
+        return self._asking.exchange(command, timeout, parts=parts)
 
-    def _send_request(self, exchange: Exchange, instance: str | None, told: Callable[[int], None]) -> bool:
-        """Send a request to one worker, or to whoever shares its topic."""
-        command = exchange.command
-        topic = f"{self._prefix}{command.topic}"
-        packet = encode(
-            command,
-            topic=topic if instance is None else f"{topic}/{instance}",
-            source=self.source,
-            context=exchange.context,
-            identifier=exchange.id,
-            correlation_id=exchange.id,
-            reply_to=self.reply_topic,
-        )
-        packet.expires = exchange.expires
-        if instance is None:  # whoever takes it may be a stranger who reads no envelope
-            packet.response_topic = self.reply_topic
-            packet.correlation = exchange.id.encode()
+    def _attempt(self, packet: Packet, told: Callable[[int], None]) -> bool:
         return self.connected.is_set() and self.link.attempt(packet, told)
 
     def _packet(self, message: Message, topic: str | None = None) -> Packet:
@@ -364,12 +347,8 @@ class Bus:
             if self._reports.try_acquire():
                 log.info("Ignored an answer that does not fit: %s", error)
             return
-        identifier = received.envelope.correlation_id or (received.correlation or b"").decode(errors="replace")
-        exchange = self._exchanges.get(identifier)
-        if exchange is None:
+        if not self._asking.heard(received):
             self.count("late_answers")
-        else:
-            exchange.answered(received)
 
     def may_reply(self, reply_to: str) -> bool:
         """Whether a reply topic lies where replies belong: our rights are nobody's tool."""
@@ -418,8 +397,7 @@ class Bus:
         if self.greet is not None:
             self.greet()
         self.connected.set()
-        for exchange in tuple(self._exchanges.values()):
-            exchange.reconnected()
+        self._asking.reconnected()
         if self.link.connections > 1:
             for told in tuple(self.on_reconnect):
                 told()
