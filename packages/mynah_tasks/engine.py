@@ -249,7 +249,8 @@ class TaskEngine:
         new: list[str] = []
         with suppress(QueueFull):
             for letter in reversed(letters):
-                new.append(await self._store.replay(letter.task_id))  # noqa: PERF401  # those before a QueueFull count
+                with suppress(UnknownTask):  # somebody else has replayed it meanwhile
+                    new.append(await self._store.replay(letter.task_id))
         return new
 
     async def clear_dead_letters(self) -> int:
