@@ -270,21 +270,3 @@ async def test_the_executors_hold_the_memory_of_a_heavy_task_while_it_runs():
         assert await executors.run(ExecutorKind.INLINE, look, None, timeout=60, memory_heavy=True) == 1
         assert await executors.run(ExecutorKind.INLINE, look, None, timeout=60) == 0
     assert deeds.echo(gate.running) == 0
-
-
-@pytest.mark.parametrize(
-    ("make", "other"),
-    [
-        (lambda: {"audio": np.arange(9.0), "x": b"1"}, {"audio": np.arange(9.0), "x": b"2"}),
-        (lambda: {"audio": np.arange(9.0)}, {"audio": np.arange(8.0)}),
-        (lambda: {"processor": print}, {"processor": input}),
-        (lambda: {1: "\ud800", 2: print}, {1: "\ud800", 2: print, 3: 3}),
-        (lambda: {1: math.nan}, {1: None}),
-    ],
-)
-async def test_a_key_says_that_any_object_is_the_same_work_or_other_work(start, make, other) -> None:
-    engine = await start(max_workers=0)
-    task_id = await engine.submit(Task("echo", make(), idempotency_key="k"))
-    assert await engine.submit(Task("echo", make(), idempotency_key="k")) == task_id
-    with pytest.raises(DuplicateTask):
-        await engine.submit(Task("echo", other, idempotency_key="k"))
