@@ -1,19 +1,26 @@
 """The conversation that the code at hand takes part in; it flows from message to message by context variable."""
 
-import itertools
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import NamedTuple
+from itertools import chain, repeat
+from typing import Final, NamedTuple
 
-_prefix = secrets.token_hex(6)
-_numbers = itertools.count(1)
+ID_BYTES: Final = 12
+DRAWN_AT_ONCE: Final = 256
+
+
+def _draw(bytes_each: int) -> list[str]:
+    return secrets.token_bytes(DRAWN_AT_ONCE * bytes_each).hex(" ", bytes_each).split()
+
+
+_ids = chain.from_iterable(map(_draw, repeat(ID_BYTES)))
 
 
 def new_id() -> str:
-    """An identifier that no other process makes: a random prefix and a counter."""
-    return f"{_prefix}{next(_numbers):x}"
+    """An identifier that nobody else makes, and that nobody can guess from the ones before: it proves an answer."""
+    return next(_ids)
 
 
 class Context(NamedTuple):

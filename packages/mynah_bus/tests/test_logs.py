@@ -117,3 +117,11 @@ async def test_a_task_may_enter_a_conversation_of_its_own():
 
 def test_no_identifier_is_made_twice():
     assert len({new_id() for _ in range(10_000)}) == 10_000
+
+
+@pytest.mark.req("S05")
+def test_no_identifier_tells_the_next():
+    made = [bytes.fromhex(new_id()) for _ in range(10_000)]
+    for place in range(12):
+        values = {identifier[place] for identifier in made}
+        assert len(values) == 256  # each of its bytes takes every value; a prefix or a counter would not
