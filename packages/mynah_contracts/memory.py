@@ -1,8 +1,9 @@
 """What is remembered, and who the assistant is."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from mynah_contracts.message import Command, Event, Part, State
 from mynah_contracts.roles import Role
@@ -69,11 +70,31 @@ class MemoryStore(
 
 
 class MemoryForget(Command, topic="memory/forget", by=(Role.SKILL, Role.GUEST), to=Role.MEMORY, reply=MemoryChanged):
-    """Forget what matches a text, or all that is remembered of a user."""
+    """Forget what holds every word of a text, or everything that is remembered of a user."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {
+                    "required": ["text"],
+                    "properties": {"text": {"type": "string", "minLength": 1}, "everything": {"const": False}},
+                },
+                {"required": ["everything"], "properties": {"text": {"type": "null"}, "everything": {"const": True}}},
+            ]
+        }
+    )
 
     user: str = ""
-    text: str | None = None
-    """None: everything of that user."""
+    text: str | None = Field(default=None, min_length=1, max_length=20_000)
+    """Either this, or `everything`."""
+    everything: bool = False
+    """Whether all is to be forgotten; it must be said."""
+
+    @model_validator(mode="after")
+    def _says_what(self) -> Self:
+        if self.everything is (self.text is not None):
+            raise PydanticCustomError("what_to_forget", "say what is to be forgotten: a `text`, or `everything`: true")
+        return self
 
 
 class Character(State, topic="system/character/current", by=Role.MEMORY, to=Role.LLM):

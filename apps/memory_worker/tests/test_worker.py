@@ -17,6 +17,7 @@ from mynah_contracts import (
     CharacterGet,
     CharacterResult,
     CharacterUpdate,
+    Failed,
     MemoryChanged,
     MemoryForget,
     MemoryQuery,
@@ -58,8 +59,8 @@ class Library:
         assert isinstance(changed, MemoryChanged)
         return changed.stored
 
-    async def forget(self, text: str | None, *, user: str = "") -> int:
-        changed = await self.stage.ask(MemoryForget(text=text, user=user))
+    async def forget(self, text: str | None = None, *, user: str = "", everything: bool = False) -> int:
+        changed = await self.stage.ask(MemoryForget(text=text, user=user, everything=everything))
         assert isinstance(changed, MemoryChanged)
         return changed.forgotten
 
@@ -226,10 +227,36 @@ async def test_everything_of_a_user_can_be_forgotten(library):
         await memory.store("penguins", user="anna")
         await memory.store("penguins", user="ben")
 
-        assert await memory.forget(None, user="anna") == 1
+        assert await memory.forget(user="anna", everything=True) == 1
 
         assert await memory.find("penguins", user="anna") == []
         assert await memory.find("penguins", user="ben") == ["penguins"]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"{}",
+        b'{"data": {}}',
+        b'{"data": {"txt": "penguins"}}',
+        b'{"data": {"user": ""}}',
+        b'{"data": {"everything": false}}',
+        b'{"data": {"text": ""}}',
+        b'{"data": {"text": "penguins", "everything": true}}',
+    ],
+)
+async def test_who_does_not_say_what_is_to_be_forgotten_is_refused(library, payload):
+    from mynah_bus.wire import Packet
+
+    async with library() as memory:
+        await memory.store("penguins")
+
+        memory.stage.broker.publish(Packet("mynah/memory/forget", payload, qos=1))
+
+        refused = await memory.stage.next(Failed)
+        assert (refused.code, refused.about) == ("bad_message", "memory.forget")
+        assert await memory.find("penguins") == ["penguins"]
 
 
 # -- the character

@@ -63,6 +63,14 @@ def component_schemas(models: Sequence[type[BaseModel]], template: str) -> tuple
     return {model: references[model, "validation"] for model in models}, definitions["$defs"]
 
 
+def ways(schema: Schema) -> list[Schema]:
+    """The schema of an object without the choice in it: one for each way to make it."""
+    rest = {key: value for key, value in schema.items() if key != "oneOf"}
+    return [
+        {**rest, **way, "properties": {**schema["properties"], **way["properties"]}} for way in schema.get("oneOf", ())
+    ] or [rest]
+
+
 def remarks(model: type[BaseModel]) -> dict[str, str]:
     """What the strings below the fields of a class say about them."""
     (declaration,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body

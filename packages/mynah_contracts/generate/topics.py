@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from mynah_contracts import OBSERVERS, WORKERS, Envelope, Kind, Message, Role
 from mynah_contracts.generate import BASE
-from mynah_contracts.generate.schemas import Schema, body_of, component_schemas, every_message
+from mynah_contracts.generate.schemas import Schema, body_of, component_schemas, every_message, ways
 
 PLACE: Final = "default"
 """A word that may stand in a topic."""
@@ -53,7 +53,7 @@ def command_line(message: type[Message], schemas: dict[str, Schema]) -> str:
     return f"mosquitto_rr {login} -V 5 -q 1 -t {topic} -e {BASE}/reply/{user.value}/1 {said}{answer}"
 
 
-def example(schema: Schema, schemas: dict[str, Schema]) -> Any:  # noqa: PLR0911  # a case for each shape of a schema
+def example(schema: Schema, schemas: dict[str, Schema]) -> Any:  # noqa: C901, PLR0911  # a case for each shape of a schema
     """The least that a schema accepts: required fields only, with the first of the values that a field may have."""
     match schema:
         case {"$ref": name}:
@@ -62,6 +62,8 @@ def example(schema: Schema, schemas: dict[str, Schema]) -> Any:  # noqa: PLR0911
             return first
         case {"anyOf": [first, *_]}:
             return example(first, schemas)
+        case {"oneOf": [_, *_]}:
+            return example(ways(schema)[0], schemas)
         case {"type": "object"}:
             return {name: example(schema["properties"][name], schemas) for name in schema.get("required", ())}
         case {"type": "array"}:

@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from mynah_contracts import Message
+from mynah_contracts.generate.schemas import ways
 
 Schema = dict[str, Any]
 
@@ -31,7 +32,7 @@ def messages(declared: type[Message]) -> st.SearchStrategy[Message]:
 def fields(declared: type[Message]) -> st.SearchStrategy[dict[str, Any]]:
     """The fields of any message of a type; those with a default may be missing."""
     schema = declared.model_json_schema()
-    return _object(schema, schema.get("$defs", {}))
+    return st.one_of(*(_object(way, schema.get("$defs", {})) for way in ways(schema)))
 
 
 def _values(  # noqa: C901, PLR0911, PLR0912  # a case for each shape of a schema
