@@ -2,14 +2,19 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from mynah_tasks.book import Changes
 from mynah_tasks.clock import Clock, Timer
-from mynah_tasks.errors import EngineStopped, UnknownTask
+from mynah_tasks.deadline import Deadline
+from mynah_tasks.errors import EngineStopped, StoreUnavailable, UnknownTask
 from mynah_tasks.stores import Listener
-from mynah_tasks.task import TaskResult
+from mynah_tasks.task import Entry, TaskResult
+
+AGAIN_IN = 1.0
+"""Seconds after which a store that failed is asked again."""
 
 
 class Desk:
@@ -55,12 +60,6 @@ class Desk:
             if not future.done():
                 future.set_result(state)
 
-    def deny(self, task_id: str) -> None:
-        """Tell those who wait for its outcome that there is no such task."""
-        for future in self._waiting.pop(task_id, ()):
-            if not future.done():
-                future.set_exception(UnknownTask(f"there is no task {task_id}"))
-
     def arm(self, when: float | None) -> None:
         """Have the timer ring then, or not at all."""
         if self._timer:
@@ -68,14 +67,34 @@ class Desk:
         self._armed_for = when
         self._timer = None if when is None else self._clock.call_at(when, self._ring)
 
-    def expect(self, task_id: str) -> asyncio.Future[TaskResult]:
-        """The future outcome of a task; `forget` it in the end."""
+    async def outcome(self, task_id: str, find: Callable[[str], Awaitable[Entry | None]]) -> TaskResult:
+        """What becomes of a task, as `find` knows or as the news has it; raises UnknownTask, EngineStopped."""
         self._check()
+        # Expected first: what ends between the question and its answer is not missed.
         future: asyncio.Future[TaskResult] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(task_id, []).append(future)
-        return future
+        try:
+            while not future.done():
+                try:
+                    entry = await find(task_id)
+                except StoreUnavailable:
+                    await self._wait_a_little_for(future)
+                    continue
+                if entry is None:
+                    raise UnknownTask(f"there is no task {task_id}")
+                if entry.state.status.is_terminal:
+                    return entry.state
+                break
+            return await future
+        finally:
+            self._forget(task_id, future)
 
-    def forget(self, task_id: str, future: asyncio.Future[TaskResult]) -> None:
+    async def _wait_a_little_for(self, future: asyncio.Future[TaskResult]) -> None:
+        with suppress(TimeoutError):
+            async with Deadline(self._clock, AGAIN_IN):
+                await asyncio.wait([future])
+
+    def _forget(self, task_id: str, future: asyncio.Future[TaskResult]) -> None:
         """Wait no longer."""
         futures = self._waiting.get(task_id)
         if futures and future in futures:

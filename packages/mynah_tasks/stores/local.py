@@ -3,12 +3,10 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from mynah_tasks.book import Book
 from mynah_tasks.clock import Clock
-from mynah_tasks.errors import StoreUnavailable, UnknownTask
 from mynah_tasks.records import Moment
 from mynah_tasks.stores import Claim, Counts, Listener, Outcome, Rules
 from mynah_tasks.stores.desk import Desk
@@ -107,18 +105,7 @@ class LocalStore(ABC):
 
     async def wait(self, task_id: str) -> TaskResult:
         """Wait for the task's outcome; see `Store.wait`."""
-        # Expected first: what ends between the question and its answer is not missed.
-        outcome = self._desk.expect(task_id)
-        try:
-            with suppress(StoreUnavailable):  # it is asked after when the store works again
-                entry = await self.get(task_id)
-                if entry is None:
-                    raise UnknownTask(f"there is no task {task_id}")
-                if entry.state.status.is_terminal:
-                    return entry.state
-            return await outcome
-        finally:
-            self._desk.forget(task_id, outcome)
+        return await self._desk.outcome(task_id, self.get)
 
     @abstractmethod
     async def _run(self, step: Step[T]) -> T:

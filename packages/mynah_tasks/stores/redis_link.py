@@ -247,6 +247,4 @@ class RedisLink:
             for _, state in found:
                 if state.status.is_terminal:
                     self.desk.resolve(state)
-            for task_id in set(awaited).difference(task.id for task, _ in found):
-                self.desk.deny(task_id)
             return

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
@@ -193,18 +192,14 @@ class SqliteStore(LocalStore):
         """Look up what somebody waits for: its news may have been lost when the file failed."""
         assert self._writer is not None
 
-        def resolve(task_id: str, answer: asyncio.Future[Entry | None]) -> None:
-            if answer.cancelled() or answer.exception():
-                return  # the next success will ask again
-            entry = answer.result()
-            if entry is None:
-                self._desk.deny(task_id)
-            elif entry.state.status.is_terminal:
+        def resolve(answer: asyncio.Future[Entry | None]) -> None:
+            entry = None if answer.cancelled() or answer.exception() else answer.result()
+            if entry and entry.state.status.is_terminal:
                 self._desk.resolve(entry.state)
 
         for task_id in ids:
             answer = self._loop.create_future()
-            answer.add_done_callback(partial(resolve, task_id))
+            answer.add_done_callback(resolve)
             self._writer.put(Job(lambda book, _, task_id=task_id: book.find(task_id), answer))  # type: ignore[misc]
 
     def _fail(self, jobs: list[Job], error: Exception) -> None:

@@ -501,7 +501,7 @@ async def test_a_worker_who_was_to_have_what_could_not_be_written_down_gets_the_
 
 
 async def test_who_waits_for_an_outcome_while_the_disk_fails_gets_it_afterwards(
-    start, path, puppet, monkeypatch
+    start, path, clock, puppet, monkeypatch
 ) -> None:
     store = SqliteStore(path)
     engine = await start(store, max_workers=1)
@@ -521,6 +521,7 @@ async def test_who_waits_for_an_outcome_while_the_disk_fails_gets_it_afterwards(
             with pytest.raises(StoreUnavailable):
                 await engine.get_task(running)
     act.succeed("at last")
+    clock.advance(1)
     assert (await patient).result == "at last"
     with pytest.raises(UnknownTask):
         await mistaken
