@@ -18,7 +18,7 @@ from mynah_bus.mqtt import Address
 
 ENOUGH = 100 << 20
 SLOW_MS = 250.0
-"""What a machine does to everybody when it is busy is less."""
+"""Worth a word, though it may be the machine that is busy with something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +61,14 @@ async def _fleet(settings: BusSettings) -> list[Finding]:
     findings = [Finding(True, f"the broker at {address.host}:{address.port}")]
     for role in MODULES:
         up = [worker for worker in workers if worker.service is role and worker.status in {"up", "degraded"}]
-        findings.append(
-            Finding(bool(up), f"{role.value} worker", f"No {role.value} worker is up: mynah run {role.value}")
-        )
+        slowest = max((worker.stall_p99_ms for worker in up), default=0.0)
+        slow = f", where one message in a hundred waits {slowest:.0f} ms or longer" if slowest > SLOW_MS else ""
+        missing = f"No {role.value} worker is up: mynah run {role.value}"
+        findings.append(Finding(bool(up), f"{role.value} worker{slow}", missing))
         findings += [
             Finding(False, f"{role.value}/{worker.instance}", worker.reason)
             for worker in up
             if worker.status == "degraded"
-        ]
-        findings += [
-            Finding(
-                False,
-                f"{role.value}/{worker.instance}",
-                f"It is slow: one message in a hundred waits {worker.stall_p99_ms:.0f} ms or longer to be looked at.",
-            )
-            for worker in up
-            if worker.stall_p99_ms > SLOW_MS
         ]
     return findings
 
