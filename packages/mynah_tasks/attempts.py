@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mynah_tasks.clock import Timer
-from mynah_tasks.executors import DeadlineExceeded, ExecutorKind
+from mynah_tasks.executors import DeadlineExceeded, ExecutorKind, RemoteFailure
 from mynah_tasks.failures import encodable, may_help_again, text_of
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim
@@ -34,12 +34,17 @@ class Verdict(NamedTuple):
 
     @classmethod
     def on(cls, error: BaseException, *, retryable: tuple[type[Exception], ...]) -> "Verdict":
-        """What to make of an exception; one with `retryable = False` says that its like would follow."""
-        status = TaskStatus.TIMEOUT if isinstance(error, DeadlineExceeded) else TaskStatus.FAILED
-        # Cancelled from outside says nothing about the work: the loop ends, or something that was awaited did.
-        may_follow = isinstance(error, (*retryable, asyncio.CancelledError))
-        is_final = not (may_follow and may_help_again(error))
-        return cls(status, f"{encodable(type(error).__name__)}: {text_of(error)}", is_final)
+        """What to make of an exception; one with `retryable = False` says that its like would follow.
+
+        A deadline that has passed, and a cancellation from outside, say nothing of the kind, whatever is retryable.
+        """
+        text = f"{encodable(type(error).__name__)}: {text_of(error)}"
+        if isinstance(error, DeadlineExceeded):
+            return cls(TaskStatus.TIMEOUT, text)
+        is_of_the_kind = isinstance(error, (*retryable, asyncio.CancelledError)) or (
+            isinstance(error, RemoteFailure) and error.is_any_of(retryable)
+        )
+        return cls(TaskStatus.FAILED, text, is_final=not (is_of_the_kind and may_help_again(error)))
 
 
 class Attempt:

@@ -21,6 +21,7 @@ from typing import Any
 import orjson
 
 from mynah_tasks.executors.codec import pack, resolve, restore
+from mynah_tasks.executors.errors import kinds_of
 from mynah_tasks.executors.shared import KEPT, SharedMemory, at_once
 from mynah_tasks.failures import LONGEST_TEXT, encodable, may_help_again, text_of
 
@@ -67,6 +68,7 @@ def _described(error: BaseException) -> dict[str, object]:
         "message": text_of(error),
         "traceback": encodable("".join(traceback.format_exception(error))[-LONGEST_TEXT:]),
         "retryable": may_help_again(error),
+        "kinds": kinds_of(error),
     }
 
 

@@ -12,8 +12,10 @@ ExecutorError            the work was not done; `retryable` says whether another
 """
 
 import signal
+from collections.abc import Collection, Iterable
 
 from mynah_tasks.errors import TaskError
+from mynah_tasks.failures import encodable
 
 
 class ExecutorError(TaskError):
@@ -43,11 +45,24 @@ class RemoteFailure(ExecutorError):
 
     code = "remote_failure"
 
-    def __init__(self, type_name: str, message: str, remote_traceback: str, *, retryable: bool) -> None:
+    def __init__(
+        self,
+        type_name: str,
+        message: str,
+        remote_traceback: str,
+        *,
+        retryable: bool,
+        kinds: Collection[str],  # see `kinds_of`
+    ) -> None:
         super().__init__(f"{type_name}: {message}" if message else type_name)
         self.type_name = type_name
         self.remote_traceback = remote_traceback
         self.retryable = retryable
+        self._kinds = kinds
+
+    def is_any_of(self, kinds: Iterable[type[BaseException]]) -> bool:
+        """Whether what was raised is an instance of one of them, as far as names can tell."""
+        return any(_name_of(kind) in self._kinds for kind in kinds)
 
 
 class NotPortable(ExecutorError, TypeError):
@@ -79,6 +94,15 @@ class ExecutorsClosed(ExecutorError):
     """Work was handed to executors that are not open."""
 
     code = "executors_closed"
+
+
+def kinds_of(error: BaseException) -> list[str]:
+    """The names of its class and of those that this inherits from."""
+    return [_name_of(kind) for kind in type(error).__mro__]
+
+
+def _name_of(kind: type) -> str:
+    return encodable(f"{kind.__module__}.{kind.__qualname__}")
 
 
 def _end(exit_code: int) -> str:

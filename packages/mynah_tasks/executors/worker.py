@@ -146,7 +146,11 @@ class WorkerProcess:
         if failure := reply.get("error"):
             self.busy = False
             raise RemoteFailure(
-                failure["type"], failure["message"], failure["traceback"], retryable=failure["retryable"]
+                failure["type"],
+                failure["message"],
+                failure["traceback"],
+                retryable=failure["retryable"],
+                kinds=failure["kinds"],
             )
         things = await _unhurried(self._outbound.read(reply["notes"]))
         await _unhurried(self._inbound.shrink())

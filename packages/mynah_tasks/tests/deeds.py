@@ -43,6 +43,13 @@ def raise_error(message: str) -> None:
     raise LookupError(message)
 
 
+def raise_a_subclass(_: Any) -> None:
+    class Lost(KeyError, BlockingIOError):
+        """Neither of the two names that a policy is likely to have."""
+
+    raise Lost
+
+
 def raise_a_lone_surrogate(_: Any) -> None:
     raise LookupError("\ud800")
 

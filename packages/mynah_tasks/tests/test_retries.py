@@ -127,6 +127,23 @@ async def test_an_error_that_the_policy_does_not_name_is_not_retried(start, pupp
     assert (await engine.wait_for_task(task_id)).attempts == 1
 
 
+@pytest.mark.parametrize("kind", [ExecutorKind.INLINE, ExecutorKind.THREAD, ExecutorKind.PROCESS])
+@pytest.mark.parametrize(("on", "attempts"), [((ConnectionError,), 1), ((LookupError,), 2), ((KeyError, OSError), 2)])
+async def test_the_policy_judges_errors_alike_wherever_they_are_raised(start, kind, on, attempts) -> None:
+    engine = await start(retry=RetryPolicy(base=0, on=on))
+    engine.register_processor("fail", deeds.raise_a_subclass, kind=kind)
+    result = await engine.wait_for_task(await engine.submit(Task("fail", max_retries=1)))
+    assert (result.status, result.attempts) == ("failed", attempts)
+
+
+@pytest.mark.parametrize("kind", [ExecutorKind.THREAD, ExecutorKind.PROCESS])
+async def test_a_timeout_is_followed_by_another_attempt_whatever_the_policy_names(start, kind) -> None:
+    engine = await start(executors=Executors(grace=0.1), retry=RetryPolicy(base=0, on=(ValueError,)))
+    engine.register_processor("hang", deeds.hang_without_gil, kind=kind)
+    result = await engine.wait_for_task(await engine.submit(Task("hang", timeout=0.1, max_retries=1)))
+    assert (result.status, result.attempts) == ("timeout", 2)
+
+
 async def test_without_retries_a_task_is_begun_once(start, store, puppet) -> None:
     engine = await start(store)
     task_id = await engine.submit(Task("work", max_retries=0))
