@@ -12,6 +12,7 @@ from threading import get_ident
 from typing import Final, Self, TypeVar, overload
 
 from mynah_bus.asking import Asking
+from mynah_bus.audience import Audience
 from mynah_bus.context import Context, current
 from mynah_bus.echo import Echo
 from mynah_bus.errors import BadMessage, BusClosed
@@ -61,6 +62,7 @@ class Bus:
         self.base = self.settings.base
         self.where = where or {}
         self.fleet = Fleet()
+        self._audience = Audience(self.fleet, role, self.instance)
         self.counters: dict[str, int] = {}
         self.started_at = time.time()
         self.connected = asyncio.Event()
@@ -108,7 +110,7 @@ class Bus:
         self._link = self._make_link(self.role, self.instance)
         self._subscriptions.want((Filter(f"{self.reply_topic}/#", 1),))
         self._link.on_packet = self._arrived
-        hooks = Hooks(self._on_connect, self._on_lost, self.will)
+        hooks = Hooks(self._on_connect, self._on_lost, self.will, self._audience.back)
         self._tasks = asyncio.TaskGroup()
         await self._tasks.__aenter__()
         self._running = self._tasks.create_task(self._link.run(hooks), name="link")
@@ -215,12 +217,12 @@ class Bus:
         packet.retain = False
         if qos is not None:
             packet.qos = qos
-        self.link.publish(packet)
+        self.link.publish(packet, direct=True)
         return packet
 
     def send_again(self, packet: Packet) -> None:
         """Send a packet once more, for a request that came twice."""
-        self.link.publish(replace(packet))
+        self.link.publish(replace(packet), direct=True)
 
     @overload
     async def request(self, command: Command, *, timeout: float = 5.0) -> Message: ...
@@ -391,6 +393,7 @@ class Bus:
         self._subscriptions.forget()
         await self._subscriptions.begin(self.link)
         await self._echo.test(self.link)
+        self._audience.found()
         await self._subscriptions.begin(self.link)  # what was wanted meanwhile
         for state in self._states.values():
             self.link.attempt(state)  # the broker may have lost it
@@ -404,5 +407,6 @@ class Bus:
 
     def _on_lost(self) -> None:
         self.connected.clear()
+        self._audience.lost()
         if not self._closed:
             log.warning("The connection to the broker was lost.")

@@ -24,15 +24,21 @@ class Filter:
     """Whether retained messages are not wanted; one that arrives as it is sent says that it is to be retained."""
 
 
+async def _nobody() -> None:
+    """Nobody is waited for."""
+
+
 @dataclass(slots=True)
 class Hooks:
-    """What a link tells of the connection; each but `on_connect` returns at once."""
+    """What a link tells of the connection, and asks."""
 
     on_connect: Callable[[], Awaitable[None]]
     """After each connection, before what waits is sent: it subscribes and says hello."""
     on_lost: Callable[[], None]
     will: Callable[[], Packet] | None = field(default=None)
     """Asked, before each connection, for what the broker says when we cannot."""
+    audience: Callable[[], Awaitable[None]] = field(default=_nobody)
+    """Awaited after `on_connect`, before what is for everybody is sent."""
 
 
 class Link(Protocol):
@@ -53,8 +59,11 @@ class Link(Protocol):
     async def drained(self, within: float) -> None:
         """Return when every QoS 1 packet is acknowledged, at the latest after that many seconds."""
 
-    def publish(self, packet: Packet) -> None:
-        """Send; at QoS 1 again after a loss, while away kept in a bounded outbox."""
+    def publish(self, packet: Packet, *, direct: bool = False) -> None:
+        """Send; at QoS 1 again after a loss, while away kept in a bounded outbox.
+
+        What is `direct` is for one who asks again; the rest waits until everybody is back.
+        """
 
     def attempt(self, packet: Packet, answered: Callable[[int], None] | None = None) -> bool:
         """Send now or not at all, for what its sender would send again; `answered` is told the broker's reason code.

@@ -173,7 +173,7 @@ class MemoryLink:
     async def drained(self, within: float) -> None:
         """Nothing waits."""
 
-    def publish(self, packet: Packet) -> None:
+    def publish(self, packet: Packet, *, direct: bool = False) -> None:  # noqa: ARG002  # nobody else is cut off here
         """Send, or keep QoS 1 for the next connection."""
         if self._ready:
             self._broker.publish(packet)

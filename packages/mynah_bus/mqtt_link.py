@@ -47,6 +47,8 @@ class Parcel:
     """When it began to wait."""
     losses: int = 0
     """How often the connection was lost while it was under way."""
+    direct: bool = False
+    """Whether it is for one who asks, and not for everybody."""
 
     def aged(self) -> bool:
         """Take the time that it waited off its life; whether there is some left."""
@@ -94,6 +96,7 @@ class MqttLink:
         self._outbox: deque[Parcel] = deque()
         self._outbox_bytes = 0
         self._ready = False
+        self._open = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._hooks: Hooks
@@ -160,35 +163,44 @@ class MqttLink:
         async with connection:
             self._connection = connection
             self.connections += 1
-            greeting = asyncio.ensure_future(hooks.on_connect())
+            opening = asyncio.ensure_future(self._open_up(hooks))
             try:
-                await asyncio.wait({greeting, connection.lost}, return_when=asyncio.FIRST_COMPLETED)
-                if greeting.done():
-                    greeting.result()
-                    self._ready = True
-                    self._flush()
+                await asyncio.wait({opening, connection.lost}, return_when=asyncio.FIRST_COMPLETED)
+                if opening.done():
+                    opening.result()
                     await asyncio.wait({connection.lost})  # awaited itself, it would be cancelled with us
             finally:
-                was_ready, self._ready = self._ready, False
+                was_ready, self._ready, self._open = self._ready, False, False
                 self._connection = None
-                greeting.cancel()
-                await asyncio.gather(greeting, return_exceptions=True)
+                opening.cancel()
+                await asyncio.gather(opening, return_exceptions=True)
                 self._sort_out()
                 if was_ready:
                     hooks.on_lost()
 
+    async def _open_up(self, hooks: Hooks) -> None:
+        """Greet; send the answers that waited for the broker, then what waits for everybody."""
+        await hooks.on_connect()
+        self._ready = True
+        self._flush()
+        await hooks.audience()
+        self._open = True
+        self._flush()
+
     async def drained(self, within: float) -> None:
         """Return when every QoS 1 packet is acknowledged, at the latest after that many seconds."""
+        self._open = self._ready
+        self._flush()
         try:
             async with asyncio.timeout(within):
                 await self._idle.wait()
         except TimeoutError:
             log.warning("The broker has not acknowledged %d messages", len(self._under_way) + len(self._outbox))
 
-    def publish(self, packet: Packet) -> None:
+    def publish(self, packet: Packet, *, direct: bool = False) -> None:
         """Send; at QoS 1 again after a loss, while away kept in a bounded outbox. TooLarge when it cannot be sent."""
         if packet.qos:
-            self._post(Parcel(packet, again=True))
+            self._post(Parcel(packet, again=True, direct=direct))
         elif self._ready:
             self._send_losable(packet)
         else:
@@ -229,9 +241,16 @@ class MqttLink:
 
     def _post(self, parcel: Parcel) -> None:
         """Send in order, or let wait."""
-        waits = self._outbox or not self._ready if parcel.again else self._outbox and self._ready
-        if waits or not self._send(parcel):
+        if self._must_wait(parcel) or not self._send(parcel):
             self._keep(parcel)
+
+    def _must_wait(self, parcel: Parcel) -> bool:
+        """Whether others of its kind go before it, or those that it is for are not there."""
+        if not parcel.again:  # its sender sends it again: it may go before all are greeted
+            return self._open and bool(self._outbox)
+        if parcel.direct:
+            return not self._ready or any(each.direct for each in self._outbox)
+        return not self._open or bool(self._outbox)
 
     def _send(self, parcel: Parcel) -> bool:
         """Write a packet; False when as many are under way as the broker takes."""
@@ -301,18 +320,23 @@ class MqttLink:
 
     def _flush(self) -> None:
         """Send what waited, as much as the broker takes."""
+        held: list[Parcel] = []
         while self._outbox and self._ready:
             parcel = self._outbox[0]
+            if not (parcel.direct or self._open):
+                held.append(self._outbox.popleft())
+                continue
             try:
                 if not parcel.aged():
                     self._give_up(parcel, "It waited for the broker longer than it was worth anything.")
                 elif not self._send(parcel):
-                    return
+                    break
             except TooLarge as error:
                 log.warning("Dropped a message on %s: %s", parcel.packet.topic, str(error))
                 parcel.lost(error)
             self._take()
-        if not self._under_way:
+        self._outbox.extendleft(reversed(held))
+        if not self._under_way and not self._outbox:
             self._idle.set()
 
     def _give_up(self, parcel: Parcel, why: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -17,7 +18,18 @@ from mynah_bus.mqtt_link import OUTBOX, MqttLink
 from mynah_bus.packet import Packet
 from mynah_bus.tests.memory_process import Echo
 from mynah_bus.tests.processes import SUBSCRIBE, Tap, WorkerProcess
-from mynah_contracts import Health, MemoryQuery, MemoryResults, PlaybackControl, Role, Said, Say, Speech, Transcribe
+from mynah_contracts import (
+    Health,
+    MemoryQuery,
+    MemoryResults,
+    PlaybackControl,
+    Role,
+    Said,
+    Say,
+    Speech,
+    Transcribe,
+    Transcript,
+)
 
 pytestmark = pytest.mark.broker
 
@@ -223,6 +235,47 @@ async def test_what_is_said_while_the_broker_is_away_arrives_later_in_order(mosq
         assert [packet.payload.decode() for packet in await ear.hears(6)] == list("012345")
         assert await acknowledged == 0
         assert mouth.link.dropped == 1
+
+
+@pytest.mark.req("MQ-20", "F02")
+async def test_what_is_said_while_the_broker_is_dead_waits_for_those_who_come_back_later(mosquitto, settings):
+    may_try = asyncio.Event()
+
+    async def pause(_: float) -> None:
+        await may_try.wait()
+
+    class Slow:
+        """Hears what is said, and is the last to connect again."""
+
+        def __init__(self) -> None:
+            self.heard: asyncio.Queue[str] = asyncio.Queue()
+
+        @handles
+        async def hear(self, transcript: Transcript) -> None:
+            self.heard.put_nowait(transcript.text)
+
+    def late(role: Role, instance: str) -> MqttLink:
+        username, password = settings(instance).credentials(role)
+        address = replace(Address.parse(mosquitto.url), username=username, password=password)
+        return MqttLink(address, client_id=f"{role.value}-{instance}", pause=pause)
+
+    ear = Slow()
+    async with (
+        Worker(Bus(Role.ROUTER, settings("late"), link=late), ear),
+        Worker(Bus(Role.STT, settings("early"))) as mouth,
+    ):
+        await mouth.bus.until_up(Role.ROUTER, timeout=10)
+        back = asyncio.Event()
+        mouth.bus.on_reconnect.add(back.set)
+        mosquitto.kill()
+        await mosquitto.ended()
+        mouth.bus.publish(Transcript(text="first"))
+        await mosquitto.start()
+        async with asyncio.timeout(10):
+            await back.wait()
+            mouth.bus.publish(Transcript(text="second"))
+            may_try.set()
+            assert [await ear.heard.get(), await ear.heard.get()] == ["first", "second"]
 
 
 async def test_what_waits_for_the_broker_is_bounded_and_the_oldest_is_given_up(mosquitto, tmp_path):
