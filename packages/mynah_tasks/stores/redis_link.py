@@ -16,7 +16,7 @@ from mynah_tasks.errors import EngineStopped, StaleClaim, StoreUnavailable, Task
 from mynah_tasks.stores import Claim, Counts, Listener, Rules
 from mynah_tasks.stores.desk import Desk
 from mynah_tasks.stores.redis_coding import FIELDS, Answer, read_answer, read_entry, read_revoked, read_wait
-from mynah_tasks.stores.redis_server import Argument, News, RedisServer
+from mynah_tasks.stores.redis_server import Argument, News, RedisServer, stop
 from mynah_tasks.task import Entry
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ BEATS = 3
 """How often a lease is renewed while it lasts."""
 SOON = 1.0
 """Seconds after which a server that did not answer is asked again."""
-LAST_WORDS = 5.0
+LAST_WORDS = 2.0
 """Seconds that calls under way have to end when the store is closed."""
 
 
@@ -90,12 +90,12 @@ class RedisLink:
         except TimeoutError:
             log.warning("%d calls to the task store did not end", len(self._calls))
         self._is_open = False
-        while self._listening and not self._listening.done():
-            # More than once: Python 3.11 can lose a cancellation while the library sends (`asyncio.wait_for`).
-            self._listening.cancel()
-            await asyncio.wait([self._listening], timeout=0.1)
+        if self._listening:
+            await stop(self._listening)
         self.desk.close()
         await self.server.__aexit__(None, None, None)
+        if self._calls:
+            await asyncio.wait(self._calls)
 
     # Calls
 

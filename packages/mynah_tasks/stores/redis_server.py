@@ -53,6 +53,7 @@ class RedisServer:
         self.trouble: str | None = None
         """Why there was no answer the last time; None when there was one."""
         self._commands: deque[tuple[tuple[Argument, ...], asyncio.Future[Any]]] = deque()
+        self._under_way: list[tuple[tuple[Argument, ...], asyncio.Future[Any]]] = []
         self._sending: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -74,6 +75,13 @@ class RedisServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._sending:
+            await stop(self._sending)
+            for _, answer in (*self._under_way, *self._commands):
+                if not answer.done():
+                    answer.set_exception(StoreUnavailable(f"the connection to redis at {self._address} was closed"))
+            self._commands.clear()
+            self._sending = None
         await self._client.aclose()
 
     async def step(self, *arguments: Argument) -> bytes:
@@ -96,6 +104,7 @@ class RedisServer:
     async def _send(self) -> None:
         while self._commands:
             batch = [self._commands.popleft() for _ in range(min(len(self._commands), BATCH))]
+            self._under_way = batch
             try:
                 replies = await self._ask(functools.partial(_do, [command for command, _ in batch]))
             except StoreUnavailable as error:
@@ -165,6 +174,14 @@ class RedisServer:
     def _complain(self, error: Exception) -> str:
         self.trouble = f"redis at {self._address}: {error}"
         return self.trouble
+
+
+async def stop(task: asyncio.Task[None]) -> None:
+    """Cancel a task that talks with the server, and see it end."""
+    while not task.done():
+        # More than once: Python 3.11 can lose a cancellation while the library sends (`asyncio.wait_for`).
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
 
 
 async def _do(commands: Sequence[tuple[Argument, ...]], client: Client) -> list[Any]:

@@ -1,6 +1,7 @@
 """A real redis-server for tests: on a free port, with its files in a folder, killed and started again at will."""
 
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -42,6 +43,16 @@ class RedisProcess:
         assert self._process is not None
         self._process.kill()
         self._process.communicate()
+
+    def hang(self) -> None:
+        """Have it answer nobody, without ending it."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Have it answer again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """End it."""

@@ -18,7 +18,7 @@ from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Counts, Outcome, Rules
 from mynah_tasks.stores.redis import RedisStore
 from mynah_tasks.stores.redis_coding import read_answer
-from mynah_tasks.stores.redis_server import BATCH, LIBRARY
+from mynah_tasks.stores.redis_server import ANSWER, BATCH, LIBRARY
 from mynah_tasks.task import Task, TaskResult
 from mynah_tasks.testing import ManualClock
 from mynah_tasks.tests.redis_process import RedisProcess, running_redis
@@ -360,6 +360,27 @@ async def test_a_server_that_stays_away_is_reported_and_nothing_hangs(tmp_path) 
                 await store.add([Task("echo")])
             assert f"redis at 127.0.0.1:{server.port}" in store.trouble
         server.start()
+
+
+@pytest.mark.req("SHD-02")
+async def test_a_server_that_hangs_does_not_hold_up_the_end(tmp_path) -> None:
+    with running_redis(tmp_path) as server:
+        store = RedisStore(server.url)
+        store.attach(Heard(), Rules(), SystemClock())
+        await store.__aenter__()
+        await store.add([Task("echo")])
+        (claim,) = await store.claim(1, lambda: True)
+        server.hang()
+        try:
+            calls = [asyncio.create_task(call) for call in (store.release(claim), store.get(claim.task.id))]
+            await asyncio.sleep(0)
+            async with asyncio.timeout(ANSWER):  # long before the server would be given up
+                await store.__aexit__(None, None, None)
+        finally:
+            server.go_on()
+        for call in calls:
+            with pytest.raises(StoreUnavailable, match="closed"):
+                await call
 
 
 async def test_who_waits_for_an_outcome_while_the_server_is_away_gets_it_afterwards(tmp_path) -> None:
