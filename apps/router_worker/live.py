@@ -5,6 +5,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from mynah_bus import Bus, RequestFailed, conversation
@@ -55,7 +56,7 @@ class Live:
         self._to_say: asyncio.Queue[Sentence | None] = asyncio.Queue()
         self._thinking: asyncio.Task[None] | None = None
         self._told: State | None = None
-        self._news: list[TurnEvent] = []
+        self._news: list[Callable[[], TurnEvent]] = []
         self._telling: asyncio.TimerHandle | None = None
         self.tell()
 
@@ -178,7 +179,7 @@ class Live:
             self._telling = None
         with conversation(turn=self.id, session=self.session):
             for event in self._news:
-                self._bus.publish(event)
+                self._bus.publish(event())
         self._news.clear()
 
     def _look_at_clock(self) -> None:
@@ -187,11 +188,13 @@ class Live:
         if due is None or asyncio.get_running_loop().time() + due < self._awake_at:
             self._earlier.set()
 
-    def _event(self) -> TurnEvent:
+    def _event(self) -> Callable[[], TurnEvent]:
+        """The news of the phase that was reached, to be made when there is time."""
         turn = self.turn
         steps = turn.steps
         ended = steps[-1] if turn.state.is_over else steps[-2] if len(steps) > 1 else None
-        return TurnEvent(
+        return partial(
+            TurnEvent,
             turn_id=self.id,
             satellite=self.satellite,
             phase=turn.state.value,
