@@ -67,6 +67,7 @@ class Dispatcher:
 
     async def __aenter__(self) -> Self:
         self._taking = self._loop.create_task(self._take(), name="task dispatcher")
+        self._taking.add_done_callback(_report)
         return self
 
     async def __aexit__(
@@ -124,6 +125,11 @@ class Dispatcher:
                 else:
                     self._put_off(claim, UnknownTaskType(f"no processor is registered for {claim.task.task_type!r}"))
             self._lost.clear()
+
+    @property
+    def is_taking(self) -> bool:
+        """Whether tasks are begun as they come."""
+        return not self._taking.done()
 
     @property
     def trouble(self) -> str | None:
@@ -268,6 +274,11 @@ class Dispatcher:
             self._idle.append(worker)
             self._has_idle.set()
         return took
+
+
+def _report(taking: asyncio.Task[None]) -> None:
+    if not taking.cancelled() and (error := taking.exception()):
+        log.critical("no task is begun any more", exc_info=error)
 
 
 def _kind_of(task: Task, registered: Registered) -> ExecutorKind:

@@ -24,7 +24,7 @@ from mynah_tasks.reports import Publisher, Reports
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Rules, Store
 from mynah_tasks.stores.memory import MemoryStore
-from mynah_tasks.task import DeadLetter, Entry, Task, TaskResult
+from mynah_tasks.task import DeadLetter, Entry, Task, TaskResult, check_timeout
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,8 @@ class TaskEngine:
         clock: Clock | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        if default_timeout is not None:
+            check_timeout(default_timeout)
         self._store: Store = store or MemoryStore()
         self._max_workers = max_workers
         self._rules = Rules(capacity=queue_size, ageing=ageing)
@@ -271,7 +273,7 @@ class TaskEngine:
     def health(self) -> dict[str, Any]:
         """Whether the engine can be relied on: status, and a reason or the metrics."""
         verdict = judge(
-            is_running=self._stack is not None,
+            is_running=self._stack is not None and self._dispatcher.is_taking,
             queue_size=self._store.counts.pending,
             capacity=self._rules.capacity,
             recent_success_rate=self._metrics.recent_success_rate,

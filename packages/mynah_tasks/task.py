@@ -36,6 +36,17 @@ def new_id() -> str:
     return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
 
 
+LONGEST = 1e9
+"""Seconds that an attempt may take at most: thirty years."""
+LATEST = 1e12
+
+
+def check_timeout(seconds: float) -> None:
+    """Raise ValueError unless work can be done within so many seconds, and a timer be set for them."""
+    if not 0 < seconds <= LONGEST:
+        raise ValueError(f"a timeout of {seconds} s is not more than 0 and at most {LONGEST:g}")
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """Work for the processor that is registered for `task_type`; raises ValueError for values out of range."""
@@ -70,12 +81,16 @@ class Task:
         if type(self.priority) is not Priority:
             put(self, "priority", Priority(self.priority))
         if self.tags or self.depends_on:
+            if isinstance(self.tags, str) or isinstance(self.depends_on, str):
+                raise ValueError("tags and depends_on are collections of strings, not one string")
             put(self, "tags", frozenset(self.tags))
             put(self, "depends_on", tuple(dict.fromkeys(self.depends_on)))
         if self.max_retries < 0:
             raise ValueError(f"max_retries is {self.max_retries}, but an attempt cannot be taken back")
-        if self.timeout is not None and not self.timeout > 0:
-            raise ValueError(f"a timeout of {self.timeout} s leaves no time to work")
+        if self.timeout is not None:
+            check_timeout(self.timeout)
+        if self.expires_at is not None and not -LATEST < self.expires_at < LATEST:
+            raise ValueError(f"{self.expires_at} is no moment in seconds since 1970")
 
     def to_dict(self) -> dict[str, JsonValue]:
         """All fields as JSON; what is not JSON in the payload is shown as its repr."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import math
 import os
 import threading
 
@@ -371,3 +372,9 @@ async def test_the_teddy_flow_ends_within_its_thirty_seconds(start, store, clock
     answer = Task("ai_response", "hi", Priority.HIGH, depends_on=[hear.id, feel.id], timeout=10)
     await engine.submit_all([hear, feel, answer])
     assert (await engine.wait_for_task(answer.id, timeout=30)).result == "answer to hi"
+
+
+@pytest.mark.parametrize("timeout", [0, -1.0, math.nan, math.inf, 10**400])
+def test_an_engine_gives_no_time_that_is_none_or_never_ends(timeout) -> None:
+    with pytest.raises(ValueError, match="a timeout of"):
+        TaskEngine(default_timeout=timeout)

@@ -309,3 +309,4 @@ async def test_the_dispatcher_stops_when_it_is_cancelled(start) -> None:
     engine._dispatcher._taking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await engine._dispatcher._taking
+    assert engine.health() == {"status": "unhealthy", "reason": "processor_stopped"}

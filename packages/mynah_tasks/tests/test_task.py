@@ -63,7 +63,21 @@ def test_an_unknown_urgency_is_refused(urgency: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"max_retries": -1}, {"timeout": 0}, {"timeout": -1.0}, {"timeout": math.nan}, {"priority": 6}]
+    "wrong",
+    [
+        {"max_retries": -1},
+        {"timeout": 0},
+        {"timeout": -1.0},
+        {"timeout": math.nan},
+        {"timeout": math.inf},
+        {"timeout": 10**400},
+        {"expires_at": math.nan},
+        {"expires_at": math.inf},
+        {"expires_at": -(10**400)},
+        {"depends_on": "abc"},
+        {"tags": "abc"},
+        {"priority": 6},
+    ],
 )
 def test_values_out_of_range_are_refused(wrong: dict) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # each has its own message
