@@ -33,7 +33,7 @@ class Exchange:
 
     It is sent to the least loaded worker that is up. When that one says `down`, refuses, or does not accept in time,
     the request moves to another at once; the same id makes a second execution harmless. A stream of which parts have
-    come does not move: its answer would start anew.
+    come does not move: its answer would start anew, and who has said the first part says the rest.
     """
 
     def __init__(
@@ -61,7 +61,8 @@ class Exchange:
         """Whether the timer is the deadline."""
         self.answer: asyncio.Future[Message] = self._loop.create_future()
         self._parts: asyncio.Queue[Message | None] | None = asyncio.Queue(PARTS) if streaming else None
-        self._started = False
+        self._speaker: str | None = None
+        """Who says the parts."""
         self._accepted = False
         self._member: Member | None = None
         self._tried: set[str] = set()
@@ -104,34 +105,63 @@ class Exchange:
     def answered(self, received: Received) -> None:
         """Something came on the reply topic for us."""
         message = received.message
+        source = received.envelope.source
         if self.answer.done():
             return
-        if type(message) is self._contract.reply:
+        if self._parts is None and type(message) is self._contract.reply:
+            self.answer.set_result(message)  # whole, it is good from whoever was asked
+        elif isinstance(message, Failed):
+            if self._is_with(source):
+                self._failed(message)
+        elif self._is_with(source) or self._goes_back_to(source):
+            self._goes_on(message, source)
+
+    def _goes_on(self, message: Message, source: str) -> None:
+        """What comes from the worker that has it."""
+        if isinstance(message, Accepted):
+            self._accept()
+        elif self._parts is None:
+            return
+        elif type(message) is self._contract.reply:
             self.answer.set_result(message)
             self._end_parts()
-        elif isinstance(message, Accepted):
-            self._accept()
-        elif isinstance(message, Failed):
-            self._failed(message, received.envelope.source)
-        elif self._parts is not None and type(message) is self._contract.parts:
+        elif type(message) is self._contract.parts:
             if not self._accepted:
                 self._accept()
-            self._started = True
+            self._speaker = source
             if self._parts.full():
                 self._parts.get_nowait()
             self._parts.put_nowait(message)
 
-    def _failed(self, failed: Failed, source: str) -> None:
-        """Move on when another may do better; not when it has moved already."""
+    def _is_with(self, source: str) -> bool:
+        """Whether it is for this worker to answer."""
+        if self._speaker is not None:
+            return source == self._speaker
+        return self._member is None or not source or source == self._member.source
+
+    def _goes_back_to(self, source: str) -> bool:
+        """Whether a worker that was asked before gets it again: the present one has not accepted it."""
+        if self._accepted:
+            return False
+        able = self._fleet.ready(self._contract.to[0], self._contract.name)
+        member = next((member for member in able if member.source == source), None)
+        if member is None:
+            return False
+        self._leave()
+        self._hold(member)
+        return True
+
+    def _failed(self, failed: Failed) -> None:
+        """Move on when another may do better."""
         member = self._member
-        if not failed.retryable or self._started:
+        if not failed.retryable or self._speaker is not None:
             self.fail(RequestFailed(failed.message, code=failed.code, retryable=failed.retryable))
-        elif member is None or not source or source.endswith(f"/{member.health.instance}"):
-            if failed.code == LEAVING and member is not None:
-                self._fleet.doubt((member,))
-            else:
-                self._refusal = failed
-            self._next()
+            return
+        if failed.code == LEAVING and member is not None:
+            self._fleet.doubt((member,))
+        else:
+            self._refusal = failed
+        self._next()
 
     def fail(self, error: MynahError) -> None:
         """End with an error, unless it has ended."""
@@ -141,14 +171,14 @@ class Exchange:
 
     def reconnected(self) -> None:
         """The connection is back: what was sent may be lost, so it is sent again, to the same worker if it is up."""
-        if self._started:
+        if self._speaker is not None:
             self.fail(RequestFailed("The connection was lost in the middle of the answer.", code="connection_lost"))
         elif not self.answer.done():
             self._tried.clear()
             self._next(self._member)
 
     def _went_down(self) -> None:
-        if self._started:
+        if self._speaker is not None:
             self.fail(RequestFailed("The worker went down in the middle of its answer.", code="worker_lost"))
         elif not self.answer.done():
             self._next()
@@ -196,11 +226,15 @@ class Exchange:
     def _assign(self, member: Member) -> None:
         instance = member.health.instance
         self._tried.add(instance)
+        self._hold(member)
+        self._wake_in(ACCEPT_WITHIN)
+        self._post(instance)
+
+    def _hold(self, member: Member) -> None:
+        """Expect the answer of this one."""
         self._member = member
         member.outstanding += 1
         member.on_down.add(self._went_down)
-        self._wake_in(ACCEPT_WITHIN)
-        self._post(instance)
 
     def _ask_anyone(self) -> None:
         """No worker is known to be up: there may still be one that tells no health."""

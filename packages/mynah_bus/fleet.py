@@ -29,6 +29,11 @@ class Member:
     on_down: set[Callable[[], None]] = field(default_factory=set)
 
     @property
+    def source(self) -> str:
+        """How it signs: role/instance."""
+        return f"{self.health.service.value}/{self.health.instance}"
+
+    @property
     def load(self) -> tuple[int, int]:
         """Ours first, then what it says itself."""
         return self.outstanding, self.health.in_flight + self.health.queued

@@ -349,6 +349,78 @@ async def test_a_stream_whose_worker_goes_down_in_the_middle_fails_and_does_not_
             await two.heard(timeout=1)
 
 
+async def test_the_parts_of_an_answer_come_from_one_worker_also_when_another_was_asked_before(broker):
+    async with (
+        puppet(broker, "one", LlmRequest) as one,
+        puppet(broker, "two", LlmRequest) as two,
+        joined(broker, Role.SKILL) as bus,
+        aclosing(bus.stream(LlmRequest(text="?"))) as parts,
+    ):
+        first = asyncio.create_task(anext(parts))
+        to_one = await one.heard()
+        to_two = await two.heard()
+        two.answer(to_two, LlmDelta(delta="two"))
+        for late in (
+            LlmDelta(delta="one"),
+            Failed(code="engine", message="Not me."),
+            Failed(code="queue_full", message="Nor me.", retryable=True),
+            LlmResponse(reply="one"),
+        ):
+            one.answer(to_one, late)
+        await asyncio.sleep(0.001)
+        one.health("down")
+        two.answer(to_two, LlmResponse(reply="two"))
+        assert await first == LlmDelta(delta="two")
+        assert [part async for part in parts] == [LlmResponse(reply="two")]
+
+
+async def test_a_request_goes_back_to_the_worker_that_accepts_it_late_when_the_other_has_not(broker):
+    async with (
+        puppet(broker, "one", LlmRequest) as one,
+        puppet(broker, "two", LlmRequest) as two,
+        joined(broker, Role.SKILL) as bus,
+        aclosing(bus.stream(LlmRequest(text="?"))) as parts,
+    ):
+        asked = asyncio.create_task(anext(parts))
+        to_one = await one.heard()
+        to_two = await two.heard()
+        one.accept(to_one)
+        await asyncio.sleep(1)
+        two.health("down")
+        two.answer(to_two, LlmDelta(delta="two"))
+        one.answer(to_one, LlmDelta(delta="one"))
+        assert await asked == LlmDelta(delta="one")
+        assert [member.outstanding for member in bus.fleet.ready(Role.LLM, "llm.request")] == [1]
+
+
+async def test_the_failure_of_a_worker_that_a_request_has_left_does_not_end_it(broker):
+    async with (
+        puppet(broker, "one", MemoryQuery) as one,
+        puppet(broker, "two", MemoryQuery) as two,
+        joined(broker, Role.SKILL) as bus,
+    ):
+        asked = asyncio.create_task(bus.request(MemoryQuery(text="?")))
+        to_one = await one.heard()
+        to_two = await two.heard()
+        one.answer(to_one, Failed(code="engine", message="Not me."))
+        await asyncio.sleep(0.001)
+        two.answer(to_two, found("two"))
+        assert texts(await asked) == ["two"]
+
+
+async def test_a_whole_answer_is_good_from_whoever_gives_it_first(broker):
+    async with (
+        puppet(broker, "one", MemoryQuery) as one,
+        puppet(broker, "two", MemoryQuery) as two,
+        joined(broker, Role.SKILL) as bus,
+    ):
+        asked = asyncio.create_task(bus.request(MemoryQuery(text="?")))
+        to_one = await one.heard()
+        two.accept(await two.heard())
+        one.answer(to_one, found("one"))
+        assert texts(await asked) == ["one"]
+
+
 async def test_a_stream_whose_worker_goes_down_before_its_first_part_moves(broker):
     async with (
         puppet(broker, "one", LlmRequest) as one,
