@@ -6,14 +6,14 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from mynah_resilience.retry import RetryPolicy
 from mynah_tasks.attempts import Processor, Registered
 from mynah_tasks.clock import Clock, SystemClock
 from mynah_tasks.deadline import Deadline
 from mynah_tasks.dispatcher import Dispatcher
-from mynah_tasks.errors import EngineStopped, QueueFull, UnknownTask, UnknownTaskType
+from mynah_tasks.errors import EngineStopped, QueueFull, UnknownTask, UnknownTaskType, Unretryable
 from mynah_tasks.executors import ExecutorKind, Executors
 from mynah_tasks.health import judge
 from mynah_tasks.metrics import Metrics
@@ -24,7 +24,7 @@ from mynah_tasks.reports import Publisher, Reports
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Rules, Store
 from mynah_tasks.stores.memory import MemoryStore
-from mynah_tasks.task import DeadLetter, Entry, Task, TaskResult, check_timeout
+from mynah_tasks.task import DAMAGED, DeadLetter, Entry, Task, TaskResult, check_timeout
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class TaskEngine:
         self._clock = clock or SystemClock()
         self._monitoring = enable_monitoring
         self.profiler = Profiler() if enable_profiling else None
-        self._processors: dict[str, Registered] = {}
+        self._processors = {DAMAGED: Registered(_refuse)}
         self._metrics = Metrics(self._clock.monotonic())
         self._stack: AsyncExitStack | None = None
         self._is_accepting = False
@@ -286,3 +286,7 @@ class TaskEngine:
         if self._stack is None:
             return None
         return self._store.trouble or self._executors.trouble or self._dispatcher.trouble
+
+
+def _refuse(_: object) -> NoReturn:
+    raise Unretryable("what was stored of it cannot be read")

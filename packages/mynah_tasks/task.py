@@ -11,6 +11,9 @@ import orjson
 
 from mynah_tasks.states import TaskStatus
 
+DAMAGED = "damaged"
+"""The type of a task of which only the id could be read."""
+
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from mynah_tasks.errors import NotStorable
-from mynah_tasks.task import Task
+from mynah_tasks.task import DAMAGED, Task
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +47,12 @@ def encode_task(task: Task) -> bytes:
 
 
 def decode_task(data: bytes, task_id: str) -> Task:
-    """The task that was encoded; one of type `damaged` if it cannot be read, which ends as a dead letter."""
+    """The task that was encoded; one of type DAMAGED if it cannot be read, which ends as a dead letter."""
     try:
         return Task(**orjson.loads(data))
     except (ValueError, TypeError) as error:
         log.error("what was stored of task %s is damaged: %s", task_id, error)  # noqa: TRY400
-        return Task("damaged", id=task_id, max_retries=0)
+        return Task(DAMAGED, id=task_id, max_retries=0)
 
 
 def as_stored(task: Task, data: bytes) -> Task:
