@@ -117,8 +117,6 @@ async def test_a_hung_thread_times_out_stays_counted_and_does_not_hold_up_the_sh
         result = await outcome(processor, create_task("hang", io_bound=True, timeout=0.05, max_retries=0))
         assert result.status is TaskStatus.TIMEOUT
         assert executors.load().threads_busy == 1
-        refused = await outcome(processor, create_task("hang", io_bound=True, max_retries=0))
-        assert refused.error.startswith("AllThreadsHung")
     may_end.set()
 
 
