@@ -1,6 +1,7 @@
 """The command line."""
 
 import asyncio
+import contextlib
 import io
 import json
 import os
@@ -273,7 +274,8 @@ def _settings() -> BusSettings:
     except UnicodeDecodeError as error:
         raise CommandFailed("mynah.toml or .env is not text in UTF-8.") from error
     try:
-        settings.credentials(Role.GUEST)
+        with contextlib.suppress(OSError):  # whoever needs a password says that there is none
+            settings.credentials(Role.GUEST)
     except json.JSONDecodeError as error:
         damaged = settings.home / CREDENTIALS
         raise CommandFailed(f"{damaged} is damaged; remove it, and `mynah up` makes new passwords.") from error

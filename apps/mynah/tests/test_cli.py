@@ -188,6 +188,10 @@ def test_the_options_for_a_broker_survive_a_shell(mynah, tmp_path):
     assert shlex.split(mynah("broker", "args", "stt").stdout)[-3:] == ["stt", "-P", "x"]
 
 
+def test_passwords_are_made_though_the_file_with_ours_is_not_there_yet(mynah, tmp_path):
+    assert mynah("broker", "init", MYNAH_BROKER_PASSWORD_FILE=str(tmp_path / "none")).returncode == 0
+
+
 def test_passwords_are_made_once_for_every_role_and_nobody_else_reads_them(mynah, tmp_path):
     assert mynah("broker", "init").returncode == 0
     path = tmp_path / "home" / "credentials.json"
