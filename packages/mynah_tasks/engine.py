@@ -14,7 +14,7 @@ from mynah_tasks.clock import Clock, SystemClock
 from mynah_tasks.deadline import Deadline
 from mynah_tasks.dispatcher import Dispatcher
 from mynah_tasks.errors import EngineStopped, QueueFull, UnknownTask, UnknownTaskType, Unretryable
-from mynah_tasks.executors import ExecutorKind, Executors
+from mynah_tasks.executors import ExecutorKind, Executors, Load
 from mynah_tasks.health import judge
 from mynah_tasks.metrics import Metrics
 from mynah_tasks.presets import PROCESSOR, Preset
@@ -269,6 +269,10 @@ class TaskEngine:
     def queue_metrics(self) -> dict[str, int | float]:
         """What has been done since the start, as the asynchronous task queue reports it; success as a fraction."""
         return self._metrics.queue_view(self._store.counts, self._max_workers if self._stack else 0)
+
+    def load(self) -> Load:
+        """What the threads and processes are doing, those that hang included."""
+        return self._executors.load()
 
     def health(self) -> dict[str, Any]:
         """Whether the engine can be relied on: status, and a reason or the metrics."""

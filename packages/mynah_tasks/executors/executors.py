@@ -65,8 +65,7 @@ class Executors:
 
     async def __aexit__(self, *_: object) -> None:
         self._open = False
-        threads = [self._threads, *(pool for _, pool in self._models.values())]
-        await asyncio.gather(self._processes.aclose(self._grace), *(pool.aclose(self._grace) for pool in threads))
+        await asyncio.gather(self._processes.aclose(self._grace), *(pool.aclose(self._grace) for pool in self._pools()))
 
     async def run(
         self,
@@ -111,11 +110,13 @@ class Executors:
     @property
     def trouble(self) -> str | None:
         """A code for what is wrong with them, for the health report; None when nothing is."""
-        return "processes_crash" if self._processes.is_crashing else None
+        if self._processes.is_crashing:
+            return "processes_crash"
+        return "threads_hung" if any(pool.hung for pool in self._pools()) else None
 
     def load(self) -> Load:
         """What is busy, and what hangs."""
-        pools = [self._threads, *(pool for _, pool in self._models.values())]
+        pools = self._pools()
         return Load(
             threads=sum(pool.size for pool in pools),
             threads_busy=sum(pool.busy for pool in pools),
@@ -131,6 +132,9 @@ class Executors:
         self._threads = ThreadPool(threads, "mynah-thread")
         self._processes = ProcessPool(processes, memory_limit=process_memory)
         self._models: dict[int, tuple[object, ThreadPool]] = {}
+
+    def _pools(self) -> list[ThreadPool]:
+        return [self._threads, *(pool for _, pool in self._models.values())]
 
     def _thread_of_model(self, fn: Callable[[Any], Any]) -> ThreadPool:
         """The one thread of the object whose method this is, or of the function itself."""

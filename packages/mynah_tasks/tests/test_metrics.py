@@ -2,15 +2,18 @@
 
 import json
 import logging
+import threading
 
 import pytest
 
 from mynah_resilience.events import EventBus
+from mynah_tasks.executors import ExecutorKind, Executors
 from mynah_tasks.health import judge
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores.memory import MemoryStore
 from mynah_tasks.stores.sqlite import SqliteStore
 from mynah_tasks.task import Task
+from mynah_tasks.tests import deeds
 
 
 @pytest.mark.req("Q-12", "MET-02")
@@ -143,6 +146,22 @@ async def test_an_idle_fresh_engine_is_healthy_and_a_stopped_one_is_not(start, s
     assert health["metrics"].keys() == engine.get_performance_metrics().keys()
     await engine.shutdown()
     assert engine.health() == {"status": "unhealthy", "reason": "processor_stopped"}
+
+
+@pytest.mark.req("MET-06", "ENG-13")
+async def test_a_hung_thread_and_a_killed_process_are_to_be_seen(start) -> None:
+    engine = await start(executors=Executors(grace=0.1))
+    may_go_on = threading.Event()
+    engine.register_processor("wait", lambda _: may_go_on.wait(), kind=ExecutorKind.THREAD)
+    engine.register_processor("hang", deeds.hang_without_gil, kind=ExecutorKind.PROCESS)
+    for name in ("wait", "hang"):
+        await engine.wait_for_task(await engine.submit(Task(name, timeout=0.05, max_retries=0)))
+    try:
+        load = engine.load()
+        assert (len(load.threads_hung), load.threads_busy, load.processes_replaced) == (1, 1, 1)
+        assert engine.health() == {"status": "degraded", "reason": "threads_hung"}
+    finally:
+        may_go_on.set()
 
 
 @pytest.mark.req("MET-06")
