@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from mynah_bus.answers import Answers
+from mynah_bus.answers import Answers, Request
 from mynah_bus.bus import Bus
 from mynah_bus.context import Context, enter
 from mynah_bus.errors import BadMessage, MynahError
@@ -72,7 +72,7 @@ class Dispatcher:
     def __init__(self, bus: Bus, handlers: Iterable[Handler]) -> None:
         self._bus = bus
         self._working: set[Job] = set()
-        self._open: dict[str, Job] = {}
+        self._open: dict[Request, Job] = {}
         self._answers = Answers()
         self._to_accept: deque[Job] = deque()
         self._accepting: asyncio.TimerHandle | None = None
@@ -175,7 +175,7 @@ class Dispatcher:
             self._fail(job, BadMessage.code, "Its reply topic does not lie below reply/.")
             return None
         if envelope.id:
-            self._open[envelope.id] = job
+            self._open[_request(received)] = job
         if job.reply_to is not None and envelope.source:
             self._to_accept.append(job)
             if self._accepting is None:
@@ -184,12 +184,12 @@ class Dispatcher:
 
     def _came_before(self, received: Received) -> bool:
         """Answer a request that came before the way it was answered; nothing is done twice."""
-        identifier = received.envelope.id
-        open_job = self._open.get(identifier)
+        request = _request(received)
+        open_job = self._open.get(request)
         if open_job is not None:
             self._accept(open_job)
         else:
-            packets = self._answers.get(identifier)
+            packets = self._answers.get(request)
             for packet in packets:
                 self._bus.send_again(packet)
             if not packets:
@@ -331,5 +331,10 @@ class Dispatcher:
 
     def _close(self, job: Job) -> None:
         job.is_over = True
-        if self._open.pop(job.received.envelope.id, None) is not None:
-            self._answers.keep(job.received.envelope.id, job.answers)
+        request = _request(job.received)
+        if self._open.pop(request, None) is not None:
+            self._answers.keep(request, job.answers)
+
+
+def _request(received: Received) -> Request:
+    return Request(received.reply_to, received.envelope.id)

@@ -44,7 +44,7 @@ class Hearing:
         self._count = count
         self._turned_away = turned_away
         self._listeners: dict[type[Message], list[Listener]] = {}
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: OrderedDict[tuple[type[Message], str], None] = OrderedDict()
 
     def add(self, kind: type[Message], listener: Listener) -> None:
         """Tell a listener of every message of a type."""
@@ -73,7 +73,7 @@ class Hearing:
             self._count("bad_messages")
             self._turned_away(packet, kind, error)
             return
-        if self._is_public(kind) and self._is_known(received.envelope.id):
+        if self._is_public(kind) and self._is_known(kind, received.envelope.id):
             self._count("duplicates")
             return
         self._count("received")
@@ -104,13 +104,14 @@ class Hearing:
             self._count("late")
         return expired or moved
 
-    def _is_known(self, identifier: str) -> bool:
-        """Whether an event was heard before; remembers it."""
+    def _is_known(self, kind: type[Message], identifier: str) -> bool:
+        """Whether one of this kind was heard before; remembers it. Who may say another kind may have taken its name."""
         if not identifier:
             return False
-        if identifier in self._seen:
+        event = kind, identifier
+        if event in self._seen:
             return True
-        self._seen[identifier] = None
+        self._seen[event] = None
         if len(self._seen) > SEEN:
             self._seen.popitem(last=False)
         return False

@@ -357,6 +357,47 @@ async def test_a_background_loop_that_breaks_ends_the_worker_visibly(broker):
     assert health[-1] == "down"
 
 
+@pytest.mark.req("S05")
+async def test_a_request_is_answered_though_another_asked_under_its_identifier(broker):
+    payload = b'{"id": "same", "data": {"text": "%s"}}'
+    answers = "mynah/reply/skill/1"
+    async with at_work(broker, member("one", Moody())):
+        broker.publish(asking(payload % b"theirs"))
+        await asyncio.sleep(INSTANT)
+        for _ in range(2):
+            broker.publish(Packet("mynah/memory/query", payload % b"ours", qos=1, response_topic=answers))
+            await asyncio.sleep(INSTANT)
+    told = [(packet.topic, packet.payload) for packet in broker.published if packet.topic in {REPLIES, answers}]
+    texts = [(topic, orjson.loads(payload)["data"]["results"][0]["text"]) for topic, payload in told]
+    assert texts == [(REPLIES, "theirs"), (answers, "ours"), (answers, "ours")]
+    assert told[1] == told[2]  # and done once
+
+
+class Listener:
+    """Notes what happens."""
+
+    def __init__(self) -> None:
+        self.heard: list[Said | Transcript] = []
+
+    @handles
+    async def note_words(self, transcript: Transcript) -> None:
+        self.heard.append(transcript)
+
+    @handles
+    async def note_speech(self, said: Said) -> None:
+        self.heard.append(said)
+
+
+@pytest.mark.req("S05")
+async def test_an_event_is_heard_though_another_came_under_its_identifier(broker):
+    part = Listener()
+    async with at_work(broker, member_at(broker, part, role=Role.ROUTER)):
+        broker.publish(Packet("mynah/tts/said", b'{"id": "same", "data": {}}', qos=1))
+        broker.publish(Packet("mynah/stt/final", b'{"id": "same", "data": {"text": "x"}}', qos=1))
+        await asyncio.sleep(INSTANT)
+    assert part.heard == [Said(), Transcript(text="x")]
+
+
 async def test_an_event_that_comes_twice_is_handled_once(broker):
     part = Passing()
     async with at_work(broker, member_at(broker, part, role=Role.ROUTER)):
