@@ -130,6 +130,8 @@ async def transcribe(settings: BusSettings, file: Path, language: str | None) ->
 
 async def turn(settings: BusSettings, question: Path, answer: Path | None) -> dict[str, Any]:
     """Be a satellite for one spoken question: transcript, reply, and where the time went."""
+    if answer is not None and await asyncio.to_thread(_is_same_file, question, answer):
+        raise CommandFailed(f"The answer would replace the question in {question}; name another file.")
     name = visitor_name()
     bus = Bus(Role.SATELLITE, settings.model_copy(update={"instance": name}), where={"satellite": name})
     sink = NullSink(paced=False) if answer is None else FileSink(answer)
@@ -171,6 +173,10 @@ def _write(output: Path, content: bytes) -> None:
         return
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def _about(error: str, *files: Path | None) -> str:

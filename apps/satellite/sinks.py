@@ -7,6 +7,7 @@ import os
 import stat
 from abc import ABC, abstractmethod
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -134,15 +135,19 @@ class NullSink(_BlockSink):
 
 
 class FileSink(_BlockSink):
-    """Plays into a WAV, readable at any time and whole once left."""
+    """Plays into a WAV, readable at any time and whole once left; what the file held stays until there is sound."""
 
     def __init__(self, path: Path, *, rate: int = SAMPLE_RATE, paced: bool = False) -> None:
         super().__init__(rate, paced=paced)
         self._path = path
+        self._writer: WavWriter | None = None
+        self._closed = False
+        # A write that a cancelled task left behind in its thread must not meet the end.
+        self._lock = Lock()
 
     async def __aenter__(self) -> Self:
         try:
-            self._writer = await asyncio.to_thread(WavWriter, self._path, self.rate)
+            await asyncio.to_thread(_check_writable, self._path)
         except OSError as error:
             raise AudioError("unwritable", f"{self._path} cannot be written: {error.strerror}") from error
         return self
@@ -150,10 +155,24 @@ class FileSink(_BlockSink):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        await asyncio.to_thread(self._writer.close)
+        await asyncio.to_thread(self._close)
 
     async def _write(self, block: Samples) -> None:
-        await asyncio.to_thread(self._writer.write, block)
+        await asyncio.to_thread(self._append, block)
+
+    def _append(self, block: Samples) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            if self._writer is None:
+                self._writer = WavWriter(self._path, self.rate)
+            self._writer.write(block)
+
+    def _close(self) -> None:
+        with self._lock:
+            self._closed = True
+            if self._writer is not None:
+                self._writer.close()
 
 
 class PipeSink(_BlockSink):
@@ -186,6 +205,15 @@ class PipeSink(_BlockSink):
     async def _write(self, block: Samples) -> None:
         self._writer.write(to_bytes(block))
         await self._writer.drain()
+
+
+def _check_writable(path: Path) -> None:
+    """Raises OSError if the file cannot be written; changes nothing."""
+    is_new = not path.exists()
+    with path.open("ab"):
+        pass
+    if is_new:
+        path.unlink()
 
 
 def _open(pipe: Path | int) -> int:

@@ -160,6 +160,20 @@ def test_an_answer_that_cannot_be_written_is_named(mynah, home_broker, tmp_path)
     assert "q.wav" not in done.stderr
 
 
+def test_an_answer_replaces_neither_its_question_nor_anything_when_there_is_none(mynah, home_broker, tmp_path):
+    question, other = encode(np.zeros(1_600, np.int16)), b"what was there before"
+    (tmp_path / "q.wav").write_bytes(question)
+    (tmp_path / "other.wav").write_bytes(other)
+    (tmp_path / "link.wav").symlink_to(tmp_path / "q.wav")
+
+    assert_sentence(mynah("turn", "q.wav", "-o", "link.wav", **home_broker), "q.wav", "name another file")
+    assert mynah("turn", "other.wav", "-o", "other2.wav", **home_broker).returncode == 1
+    assert mynah("turn", "none.wav", "-o", "other.wav", **home_broker).returncode == 1
+    assert (tmp_path / "q.wav").read_bytes() == question
+    assert (tmp_path / "other.wav").read_bytes() == other
+    assert not (tmp_path / "other2.wav").exists()
+
+
 def test_a_satellite_that_cannot_be_is_refused(mynah, home_broker):
     assert_sentence(mynah("say", "hello", "--satellite", "Living Room", **home_broker), "satellite")
 

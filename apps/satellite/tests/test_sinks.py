@@ -199,6 +199,21 @@ asyncio.run(main())
     assert np.array_equal(load(tmp_path / "a.wav").samples, SECOND)
 
 
+def test_what_a_file_held_stays_until_there_is_sound(tmp_path):
+    async def play(*sounds):
+        async with FileSink(tmp_path / "a.wav") as sink:
+            for sound in sounds:
+                await sink.play(sound)
+
+    asyncio.run(play())
+    assert not (tmp_path / "a.wav").exists()
+    asyncio.run(play(SECOND))
+    asyncio.run(play())
+    assert np.array_equal(load(tmp_path / "a.wav").samples, SECOND)
+    asyncio.run(play(SECOND[:100]))
+    assert load(tmp_path / "a.wav").samples.size == 100
+
+
 def test_a_file_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(AudioError, match="missing") as refused:
         asyncio.run(enter(FileSink(tmp_path / "missing" / "a.wav")))
