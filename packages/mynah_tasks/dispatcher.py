@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-from mynah_tasks.attempts import Attempt, Registered, Verdict
+from mynah_tasks.attempts import Attempt, Registered, Verdict, fresh
 from mynah_tasks.clock import Clock
 from mynah_tasks.context import set_claim
 from mynah_tasks.deadline import Deadline
@@ -195,7 +195,7 @@ class Dispatcher:
         try:
             if attempt.kind is ExecutorKind.INLINE and not claim.task.memory_intensive:
                 self._has_place(attempt, timeout)
-                result = registered.processor(claim.task.payload)
+                result = registered.processor(fresh(claim.task.payload))
                 if hasattr(result, "__await__"):
                     result = await result
             else:
@@ -220,7 +220,7 @@ class Dispatcher:
         return await self._executors.run(
             attempt.kind,
             registered.processor,
-            task.payload,
+            fresh(task.payload),
             timeout=None if attempt.kind is ExecutorKind.INLINE else timeout,  # the former has its timer
             memory_heavy=task.memory_intensive,
             on_begin=lambda: self._has_place(attempt, timeout),

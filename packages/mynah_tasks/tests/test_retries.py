@@ -120,6 +120,38 @@ async def test_an_error_that_would_repeat_itself_is_not_retried(start, store, pu
     assert (result.status, result.attempts, result.error) == ("failed", 1, f"{type(error).__name__}: never")
 
 
+@pytest.mark.parametrize("hints", [{}, {"io_bound": True}, {"memory_intensive": True}])
+async def test_each_attempt_is_given_the_payload_as_it_was_submitted(start, store, hints) -> None:
+    engine = await start(store, retry=RetryPolicy(base=0))
+    seen = []
+
+    def use_up(payload):
+        seen.append([payload.pop("x"), list(payload["parts"][0])])
+        payload["parts"][0].clear()
+        raise OSError("no")
+
+    engine.register_processor("use up", use_up)
+    task_id = await engine.submit(Task("use up", {"x": 1, "parts": [[2, 3]]}, max_retries=1, **hints))
+    await engine.wait_for_task(task_id)
+    assert seen == [[1, [2, 3]]] * 2
+    (letter,) = await engine.dead_letters()
+    assert letter.task == {"x": 1, "parts": [[2, 3]]}
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+async def test_what_is_no_json_in_a_payload_is_handed_over_itself(start, size) -> None:
+    engine = await start(MemoryStore())
+    thing = object()
+    nested = [thing]
+    for _ in range(size):
+        nested = [nested]
+    for payload in (thing, {"thing": thing}, (thing,), nested):
+        result = await engine.wait_for_task(await engine.submit(Task("echo", payload)))
+        found = result.result
+        while found is not thing:
+            (found,) = found.values() if isinstance(found, dict) else found
+
+
 async def test_an_error_that_the_policy_does_not_name_is_not_retried(start, puppet) -> None:
     engine = await start(retry=RetryPolicy(on=(OSError,)))
     task_id = await engine.submit(Task("work"))
