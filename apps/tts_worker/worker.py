@@ -1,11 +1,12 @@
 """Speaks sentences piece by piece, the first one early, and whole texts as WAV files."""
 
 import asyncio
+import itertools
 import logging
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Final, Self
 
 import numpy as np
@@ -18,6 +19,7 @@ from mynah_contracts import PlaybackControl, Role, Said, Say, Speech, SpokenReco
 from tts_worker.engines import SpeechError, Synthesizer
 from tts_worker.engines.choice import Choice, choose
 from tts_worker.engines.espeak import EspeakSettings
+from tts_worker.lane import Lane
 from tts_worker.settings import TtsSettings
 
 log = logging.getLogger(__name__)
@@ -28,8 +30,16 @@ PIECE: Final = 2 * SAMPLE_RATE
 """Samples of the others."""
 MOST_SAMPLES: Final = 240 * SAMPLE_RATE
 """Of one recording: the broker takes packets of 8 MiB."""
+PIECES_AT_ONCE: Final = 8
+"""How many are made of a text before others have their turn."""
 AHEAD_S: Final = 120.0
-"""Seconds of a long text that a satellite is sent before it has had the time to play them: it keeps five minutes."""
+"""Seconds that a satellite is sent before it has had the time to play them: it keeps five minutes."""
+BY_HAND: Final = 16
+"""Texts of others than the router that are in hand at once: long ones take as long as they are heard."""
+AT_ONCE: Final = 2 * BY_HAND
+"""Texts that are in hand at once: the engine has one thread, and who waits for a loudspeaker costs nothing."""
+LANE_WITHIN: Final = 30.0
+"""Seconds for which a text waits for others that are spoken at its satellite."""
 
 Sleep = Callable[[float], Awaitable[object]]
 
@@ -43,6 +53,8 @@ class Speaking:
         self._thread = ModelThread("tts")
         self._hung_after = hung_after
         self._sleep = sleep
+        self._by_hand = 0
+        self._lanes: dict[str, Lane] = {}
         self._spoken_at: dict[threading.Event, str] = {}
         """Whether each sentence at work is still wanted, and the satellite that it is for."""
         self.engine = choice.name
@@ -62,16 +74,39 @@ class Speaking:
         await self._thread.__aexit__(*error)
         self._engine.__exit__(*error)
 
-    @handles(at_once=4)
+    @handles(at_once=AT_ONCE)
     async def say(self, say: Say) -> AsyncIterator[Speech | Said]:
         """Send a sentence to its satellite, piece by piece; one that belongs to no turn is a turn of its own."""
         alone = current().turn is None
         sentence = say.model_copy(update={"n": 0}) if alone else say
         with conversation(turn=new_id() if alone else None):
-            async for said in self._say(sentence, sentences=int(alone)):
-                yield said
+            async with self._admitted(say.satellite) as lane:
+                async for said in self._say(sentence, lane, sentences=int(alone)):
+                    yield said
 
-    async def _say(self, say: Say, sentences: int) -> AsyncIterator[Speech | Said]:
+    @asynccontextmanager
+    async def _admitted(self, satellite: str) -> AsyncIterator[Lane]:
+        """The way to a satellite; a turn has it to itself, as its answer is heard before all that waits there."""
+        if current().source.startswith(f"{Role.ROUTER.value}/"):
+            yield Lane()
+            return
+        if self._by_hand >= BY_HAND:
+            raise MynahError(f"{BY_HAND} texts are being spoken already.", code="queue_full", retryable=True)
+        self._lanes = {name: lane for name, lane in self._lanes.items() if not lane.is_free}
+        lane = self._lanes.setdefault(satellite, Lane())
+        self._by_hand += 1
+        try:
+            async with AsyncExitStack() as stack:
+                try:
+                    async with asyncio.timeout(LANE_WITHIN):
+                        await stack.enter_async_context(lane)
+                except TimeoutError:
+                    raise MynahError(f"A long text is being spoken at {satellite}.", code="busy") from None
+                yield lane
+        finally:
+            self._by_hand -= 1
+
+    async def _say(self, say: Say, lane: Lane, sentences: int) -> AsyncIterator[Speech | Said]:
         began = time.perf_counter()
         first = 0.0
         samples = pieces = 0
@@ -87,8 +122,7 @@ class Speaking:
                     )
                     samples += len(piece)
                     pieces += 1
-                    ahead = samples / SAMPLE_RATE - (time.perf_counter() - began) - AHEAD_S
-                    await self._sleep(max(ahead, 0.0))
+                    await self._sleep(max(lane.sent(len(piece) / SAMPLE_RATE) - AHEAD_S, 0.0))
         finally:
             del self._spoken_at[wanted]
         # An empty piece ends the sentence: waiting for the end to mark it would hold the first piece back.
@@ -128,29 +162,40 @@ class Speaking:
             for wanted, satellite in self._spoken_at.items():
                 if control.satellite in {"", satellite}:
                     wanted.clear()
+            for satellite, lane in self._lanes.items():
+                if control.satellite in {"", satellite}:
+                    lane.clear()
 
     async def _spoken(self, text: str, voice: str | None, wanted: threading.Event) -> AsyncGenerator[Samples, None]:
-        """Pieces at 16 kHz, as soon as they are made and as long as they are wanted."""
+        """Pieces at 16 kHz, as soon as they are made and as long as they are wanted; a few ahead of who takes them."""
         loop = asyncio.get_running_loop()
         ready: asyncio.Queue[Samples | None] = asyncio.Queue()
+        pieces = self._pieces(text, voice, wanted)
 
-        def make() -> None:
+        def make() -> int:
+            made = 0
             try:
-                for piece in self._pieces(text, voice, wanted):
+                for piece in itertools.islice(pieces, PIECES_AT_ONCE):
                     loop.call_soon_threadsafe(ready.put_nowait, piece)
+                    made += 1
             except SpeechError as error:
                 raise EngineFailed(str(error)) from error
             finally:
                 loop.call_soon_threadsafe(ready.put_nowait, None)
+            return made
 
-        making = asyncio.ensure_future(self._thread(make, deadline=self._hung_after))
-        try:
-            while (piece := await ready.get()) is not None and wanted.is_set():
-                yield piece
-            await making
-        finally:
-            wanted.clear()
-            making.cancel()
+        made = PIECES_AT_ONCE
+        while made == PIECES_AT_ONCE and wanted.is_set():
+            making = asyncio.ensure_future(self._thread(make, deadline=self._hung_after))
+            try:
+                while (piece := await ready.get()) is not None and wanted.is_set():
+                    yield piece
+                made = await making
+            except BaseException:
+                wanted.clear()
+                raise
+            finally:
+                making.cancel()
 
     def _pieces(self, text: str, voice: str | None, wanted: threading.Event) -> Iterator[Samples]:
         resampler = Resampler(self._engine.sample_rate, SAMPLE_RATE)

@@ -23,7 +23,7 @@ from tts_worker.engines import SpeechError
 from tts_worker.engines.choice import Choice
 from tts_worker.engines.espeak import Espeak
 from tts_worker.engines.scripted import Scripted
-from tts_worker.worker import Speaking
+from tts_worker.worker import AHEAD_S, BY_HAND, Speaking
 
 WORD = 2_400
 """Samples of a word of the scripted voice."""
@@ -224,7 +224,7 @@ async def test_requests_are_accepted_while_another_is_spoken():
         await voice.stage.received(Speech)
         for _ in saying:
             await voice.stage.received(Say)
-        assert voice.worker.dispatcher.in_flight == 4
+        assert voice.worker.dispatcher.in_flight == 5
         engine.go.set()
 
         assert [(await each).n for each in saying] == list(range(5))
@@ -243,6 +243,84 @@ async def test_a_satellite_is_not_sent_more_than_it_can_keep():
         # 150 s of speech: two minutes at once, then as fast as they are played.
         assert max(pauses[:50]) == 0
         assert pauses[-1] > 0
+
+
+class Loudspeakers:
+    """Play nothing, so that whoever is ahead of them waits."""
+
+    def __init__(self) -> None:
+        self.is_ahead = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds:
+            self.is_ahead.set()
+            await asyncio.get_running_loop().create_future()
+
+
+async def test_a_turn_is_spoken_while_long_texts_wait_for_their_loudspeakers():
+    async with studio(sleep=Loudspeakers().sleep) as voice:
+        guest = await voice.stage.bus(Role.GUEST)
+        for number in range(BY_HAND):
+            guest.publish(Say(text="word " * 1_000, satellite=f"room-{number}"))
+
+        assert (await voice.say("one two")).audio_ms == pytest.approx(300)
+
+
+async def test_texts_by_hand_together_send_a_satellite_no_more_than_it_can_keep():
+    loudspeakers = Loudspeakers()
+    async with studio(sleep=loudspeakers.sleep) as voice:
+        guest = await voice.stage.bus(Role.GUEST)
+        for _ in range(4):
+            guest.publish(Say(text="word " * 1_000, satellite="kitchen"))
+        await loudspeakers.is_ahead.wait()
+        await voice.say("one", satellite="office")
+
+        sent = [packet for packet in voice.stage.broker.published if packet.topic.endswith("kitchen/play")]
+        assert len({decode(packet, Speech).envelope.turn for packet in sent}) == 1
+        assert AHEAD_S < sum(len(packet.payload) for packet in sent) / 2 / SAMPLE_RATE < AHEAD_S + 20
+
+
+async def test_more_texts_by_hand_than_can_be_kept_are_refused():
+    async with studio(sleep=Loudspeakers().sleep) as voice:
+        guest = await voice.stage.bus(Role.GUEST)
+        for _ in range(BY_HAND):
+            guest.publish(Say(text="word " * 1_000, satellite="kitchen"))
+
+        with pytest.raises(RequestFailed, match="are being spoken already") as failure:
+            await guest.request(Say(text="one"), Said, timeout=5)
+
+        assert failure.value.code == "queue_full"
+
+
+async def test_no_more_of_a_long_text_is_made_than_can_be_sent():
+    class Counting(Scripted):
+        words = 0
+
+        def synthesize(self, text, voice=None):
+            for chunk in super().synthesize(text, voice):
+                self.words += 1
+                yield chunk
+
+    engine, loudspeakers = Counting(), Loudspeakers()
+    async with studio(engine, sleep=loudspeakers.sleep) as voice:
+        (await voice.stage.bus(Role.GUEST)).publish(Say(text="word " * 4_000, satellite="kitchen"))
+        await loudspeakers.is_ahead.wait()
+        await voice.say("one")
+
+        assert engine.words * WORD / SAMPLE_RATE < AHEAD_S + 20
+
+
+async def test_a_text_that_is_stopped_makes_room_for_the_next():
+    loudspeakers = Loudspeakers()
+    async with studio(sleep=loudspeakers.sleep) as voice:
+        guest = await voice.stage.bus(Role.GUEST)
+        # Two minutes to the sample: nothing more may follow, and the lane is left.
+        await guest.request(Say(text="word " * 800, satellite="kitchen"), Said, timeout=10)
+        await voice.stop("kitchen")
+
+        said = await guest.request(Say(text="word " * 800, satellite="kitchen"), Said, timeout=10)
+
+        assert said.audio_ms == pytest.approx(120_000)
 
 
 @pytest.mark.req("TTS-03", "PERF-01")
