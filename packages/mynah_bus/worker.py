@@ -1,6 +1,7 @@
 """A worker: parts that are entered, handlers that run, health that is told."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -28,6 +29,8 @@ TOLD_FOR: Final = 30
 """Seconds for which the broker tells of a worker that has said nothing since."""
 GRACE: Final = 5.0
 """Seconds that running work has to end when the worker stops."""
+TOLD_WITHIN: Final = 1.0
+"""Seconds for which a worker that cannot begin waits for the broker, to say why."""
 ERA: Final = 1_000_000
 """Health messages of one connection; a last will outranks them all and is outranked by the next connection."""
 
@@ -90,6 +93,7 @@ class Worker:
             tasks = await stack.enter_async_context(_background())
             health = tasks.create_task(self._tell_health(), name="health")
             stack.callback(health.cancel)
+            stack.push_async_exit(self._say_why)
             for part in self.parts:
                 if isinstance(part, AbstractAsyncContextManager):
                     await stack.enter_async_context(part)
@@ -121,6 +125,14 @@ class Worker:
             nothing = self._packet(self._health("down", ""))
             nothing.payload = b""
             self.bus.link.attempt(nothing)
+
+    async def _say_why(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        """Say what kept a part from being opened; who has come further has said goodbye."""
+        if kind is None or not isinstance(error, Exception) or self._status == "down":
+            return
+        with contextlib.suppress(ConnectionError):
+            await self.bus.ready(TOLD_WITHIN)
+        self.say("down", str(error) or kind.__name__)
 
     def say(self, status: Status, reason: str = "") -> None:
         """Change what the health message says."""

@@ -9,8 +9,10 @@ import orjson
 import pytest
 
 from mynah_bus import handles
+from mynah_bus.memory_link import MemoryLink
 from mynah_bus.tests.puppets import at_work, found, joined, member
 from mynah_bus.wire import Packet
+from mynah_bus.worker import TOLD_WITHIN
 from mynah_contracts import Health, MemoryQuery, MemoryResults, Role
 
 pytestmark = [pytest.mark.asyncio(loop_factories=["virtual"]), pytest.mark.usefixtures("loop_stays_awake")]
@@ -53,6 +55,49 @@ async def test_a_worker_is_starting_then_up_when_its_parts_are_open_then_down(br
     assert [health.status for health in told(broker)] == ["starting", "up", "down"]
     assert [health.seq for health in told(broker)] == sorted(health.seq for health in told(broker))
     assert {health.started_at for health in told(broker)} == {worker.bus.started_at}
+
+
+class Broken:
+    """Cannot be opened."""
+
+    async def __aenter__(self) -> Self:
+        raise NotADirectoryError("memories.sqlite is a folder.")
+
+    async def __aexit__(self, *error: object) -> None: ...
+
+
+@pytest.mark.req("MET-04", "F18")
+async def test_a_worker_whose_part_cannot_be_opened_says_why(broker):
+    worker = member("one", Slow(), Broken(), Ponderer())
+    with pytest.raises(NotADirectoryError):
+        async with at_work(broker, worker):
+            pass
+    assert [(each.status, each.reason) for each in told(broker)][1:] == [("down", "memories.sqlite is a folder.")]
+    async with joined(broker, Role.SKILL) as bus:
+        assert bus.fleet.find(Role.MEMORY, "one").reason == "memories.sqlite is a folder."
+
+
+async def test_a_worker_that_fails_before_it_is_connected_waits_for_that_to_say_why(broker):
+    with pytest.raises(NotADirectoryError):
+        async with at_work(broker, member("one", Broken())):
+            pass
+    assert [health.status for health in told(broker)] == ["starting", "down"]
+
+
+async def test_a_worker_that_fails_where_no_broker_is_does_not_wait_for_one_for_long(broker):
+    def away(role: Role, instance: str) -> MemoryLink:
+        link = broker.link(role, instance)
+        link.cut(stays_away=True)
+        return link
+
+    worker = member("one", Broken())
+    worker.bus.use(away)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(NotADirectoryError):
+        async with worker:
+            pass
+    assert asyncio.get_running_loop().time() - began == pytest.approx(TOLD_WITHIN)
+    assert told(broker) == []
 
 
 async def test_up_is_said_only_after_the_subscriptions_are_confirmed(broker):
