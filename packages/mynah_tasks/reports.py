@@ -55,6 +55,8 @@ class Reports:
         self._on_revoked = on_revoked
         self._publishing: set[asyncio.Task[None]] = set()
         self._unpublished: deque[News] = deque(maxlen=MOST_WAITING)
+        self._cancelled: list[TaskResult] = []
+        """Of whom the log does not know yet; thousands may go down with one."""
         self._watching: list[asyncio.Future[None]] = []
 
     def finished(self, task: Task, result: TaskResult) -> None:
@@ -63,6 +65,10 @@ class Reports:
             self._metrics.finished(result, self._clock.monotonic())
         if result.status is TaskStatus.COMPLETED:
             log.info("task %s completed in %.2f s", task.id, result.execution_time)
+        elif result.status is TaskStatus.CANCELLED:
+            self._cancelled.append(result)
+            if len(self._cancelled) == 1:
+                asyncio.get_running_loop().call_soon(self._sum_up)
         else:
             log.warning("task %s ended %s: %s", task.id, result.status, result.error)
         if self._events:
@@ -80,6 +86,15 @@ class Reports:
         """Say that a task was refused."""
         log.warning("queue full: %d tasks wait, %d may", queue_size, capacity)
         self._publish("queue_full", {"queue_size": queue_size, "capacity": capacity})
+
+    def _sum_up(self) -> None:
+        cancelled, self._cancelled = self._cancelled, []
+        first, others = cancelled[0], len(cancelled) - 1
+        if others:
+            told = f"{len(cancelled)} tasks ended cancelled, the first of them {first.task_id}"
+        else:
+            told = f"task {first.task_id} ended cancelled"
+        log.warning("%s: %s", told, first.error)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until it holds; looks whenever a task has ended."""

@@ -1,11 +1,16 @@
 """A store without a disk: fast, and gone with its process."""
 
+import sys
+from bisect import bisect_left
+from heapq import nlargest
+from itertools import chain, islice
+from operator import attrgetter
 from types import TracebackType
 from typing import Self, TypeVar
 
 from mynah_tasks.book import Book
 from mynah_tasks.errors import EngineStopped
-from mynah_tasks.records import Moment
+from mynah_tasks.records import Moment, Record
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Counts
 from mynah_tasks.stores.local import LocalStore, Step
@@ -13,6 +18,8 @@ from mynah_tasks.stores.shelf import Shelf
 from mynah_tasks.task import DeadLetter, Entry, TaskResult
 
 T = TypeVar("T")
+
+BY_SEQ = attrgetter("seq")
 
 
 class MemoryStore(LocalStore):
@@ -64,24 +71,24 @@ class MemoryStore(LocalStore):
         self, *, status: TaskStatus | None = None, tag: str | None = None, limit: int = 100, before: str | None = None
     ) -> list[Entry]:
         """Tasks, the newest first."""
-        live = [(record.seq, record.entry) for record in self._opened().live()]
-        ended = [(past.seq, Entry(past.task, past.state)) for past in self._shelf.all()]
-        everything = sorted(live + ended, key=lambda pair: -pair[0])
-        end = next((seq for seq, entry in everything if entry.task.id == before), 0)
-        page = [
-            entry
-            for seq, entry in everything
-            if (before is None or seq < end)
-            and (status is None or entry.state.status is status)
-            and (tag is None or tag in entry.task.tags)
-        ]
-        return page[: max(0, limit)]
+        limit = max(0, min(limit, sys.maxsize))
+        live, ended = self._opened().live(), self._shelf.all()
+        if before is not None:
+            end = next((record.seq for record in chain(live, ended) if record.task.id == before), 0)
+            del live[bisect_left(live, end, key=BY_SEQ) :]
+            ended = [record for record in ended if record.seq < end]
+
+        def wanted(record: Record) -> bool:
+            return (status is None or record.status is status) and (tag is None or tag in record.task.tags)
+
+        newest = [*islice(filter(wanted, reversed(live)), limit), *nlargest(limit, filter(wanted, ended), key=BY_SEQ)]
+        return [record.entry for record in sorted(newest, key=BY_SEQ, reverse=True)[:limit]]
 
     async def dead_letters(self, *, limit: int = 100, before: str | None = None) -> list[DeadLetter]:
         """Dead letters, the newest first."""
-        letters = [DeadLetter.of(Entry(past.task, past.state)) for past in self._shelf.dead()]
-        start = next((i + 1 for i, letter in enumerate(letters) if letter.task_id == before), 0)
-        return letters[start : start + max(0, limit)]
+        dead = self._shelf.dead()
+        start = next((i + 1 for i, record in enumerate(dead) if record.task.id == before), 0)
+        return [DeadLetter.of(record.entry) for record in dead[start : start + max(0, limit)]]
 
     async def replay(self, task_id: str) -> str:
         """Accept the work of a dead letter as a new task; see `Store.replay`."""

@@ -57,13 +57,13 @@ class Shelf:
             self.bury(task_id)
         return len(letters)
 
-    def dead(self) -> list[Past]:
+    def dead(self) -> list[Record]:
         """The dead letters, the newest first."""
-        return [self._of(record) for record in reversed(self._dead.values())]
+        return list(reversed(self._dead.values()))
 
-    def all(self) -> list[Past]:
+    def all(self) -> list[Record]:
         """All of it, in no order."""
-        return [self._of(record) for place in (self._past, self._dead) for record in place.values()]
+        return [*self._past.values(), *self._dead.values()]
 
     def _place(self, place: OrderedDict[str, Record], record: Record) -> Record | None:
         """Put it there; the one that had to go for it, if any."""

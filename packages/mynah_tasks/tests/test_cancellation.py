@@ -210,3 +210,13 @@ async def test_a_task_cancelled_in_the_breath_in_which_it_was_submitted_is_not_b
     assert (await engine.wait_for_task(await engine.submit(Task("echo", 1)))).result == 1
     await engine.shutdown()
     assert puppet.acts == []
+
+
+async def test_what_goes_down_with_a_task_is_summed_up_in_one_line_of_the_log(start, store, caplog) -> None:
+    engine = await start(store, max_workers=0)
+    parent = Task("echo")
+    await engine.submit_all([parent, *(Task("echo", depends_on=[parent.id]) for _ in range(20))])
+    await engine.cancel_task(parent.id, "not wanted")
+    await asyncio.sleep(0)
+    said = [record.getMessage() for record in caplog.records if "cancelled" in record.getMessage()]
+    assert said == [f"21 tasks ended cancelled, the first of them {parent.id}: not wanted"]

@@ -598,3 +598,24 @@ async def test_a_question_that_makes_no_sense_finds_nothing(opened) -> None:
     assert [len(await opened.entries(limit=limit)) for limit in (-1, 0, 1, 10**30)] == [0, 0, 1, 2]
     assert [len(await opened.dead_letters(limit=limit)) for limit in (-1, 0, 1, 10**30)] == [0, 0, 1, 1]
     assert await status_of(opened, task_id) is TaskStatus.FAILED
+
+
+async def test_lists_go_by_acceptance_whatever_has_ended_since(opened) -> None:
+    tasks = [Task("echo", n, tags={"even"} if n % 2 == 0 else ()) for n in range(8)]
+    await opened.add(tasks)
+    claims = await opened.claim(6, room)
+    for claim, status in zip(claims[4::-2], (TaskStatus.FAILED, TaskStatus.COMPLETED, TaskStatus.TIMEOUT), strict=True):
+        await opened.finish(claim, Outcome(status))
+    ids = [task.id for task in tasks]
+
+    async def listed(**options: object) -> list[int]:
+        return [ids.index(entry.task.id) for entry in await opened.entries(**options)]
+
+    assert await listed() == [7, 6, 5, 4, 3, 2, 1, 0]
+    assert await listed(limit=3) == [7, 6, 5]
+    assert await listed(limit=3, before=ids[5]) == [4, 3, 2]
+    assert await listed(limit=3, before=ids[4], tag="even") == [2, 0]
+    assert await listed(status=TaskStatus.COMPLETED) == [2]
+    assert await listed(status=TaskStatus.RUNNING, before=ids[5]) == [3, 1]
+    assert await listed(tag="even", limit=2) == [6, 4]
+    assert await listed(before=ids[0]) == []
