@@ -16,5 +16,5 @@ class SttSettings(MynahSettings):
     engine: Literal["auto", "sphinx", "scripted"] = "auto"
     """`auto` takes the best one there is."""
     language: str = "en"
-    hung_after: float = Field(default=60.0, gt=0)
-    """Seconds after which recognising one recording is given up and its process is killed."""
+    hung_after: float = Field(default=8.0, gt=0)
+    """Seconds beyond the length of a recording after which recognising it is given up and its process is killed."""

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 RIFF: Final = b"RIFF"
 LONGEST_S: Final = 240.0
 GRACE_S: Final = 2.0
+PREPARED_WITHIN: Final = 120.0
+"""Seconds to load an engine, or to learn a vocabulary, on a slow machine."""
 
 
 class Transcription:
@@ -98,22 +100,23 @@ class Transcription:
 
     async def _prepare(self) -> None:
         """Load the engine, or have it learn a vocabulary; says which engine it is and why."""
-        told = await self._run(prepare, {})
+        told = await self._run(prepare, {}, PREPARED_WITHIN)
         self.engine = told["engine"]
         log.info("%s It knows %d words (%s).", told["why"], told["words"], told["mode"])
 
     async def _call(self, what: Any, samples: Samples, language: str | None) -> dict[str, Any]:
         async with self._turn:
-            return await self._run(what, {"samples": samples, "language": language})
+            within = self._settings.hung_after + len(samples) / SAMPLE_RATE
+            return await self._run(what, {"samples": samples, "language": language}, within)
 
-    async def _run(self, what: Any, payload: dict[str, Any]) -> dict[str, Any]:
+    async def _run(self, what: Any, payload: dict[str, Any], within: float) -> dict[str, Any]:
         common = {
             "engine": self._settings.engine,
             "vocabulary": self._vocabulary,
             "cache": str(self._folder),
         }
         try:
-            result: dict[str, Any] = await self._pool.run(what, common | payload, timeout=self._settings.hung_after)
+            result: dict[str, Any] = await self._pool.run(what, common | payload, timeout=within)
         except RemoteFailure as error:
             why = str(error).removeprefix(f"{error.type_name}: ")
             raise EngineFailed(why, retryable=error.retryable) from error
