@@ -2,9 +2,11 @@ import ast
 import asyncio
 import inspect
 import logging
+import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -337,11 +339,48 @@ async def test_what_a_job_logs_can_be_read_by_its_id(tmp_path):
     assert await manager.get_logs("0" * 32) == ""
 
 
-@pytest.mark.parametrize("job_id", ["../../etc/passwd", "", "x" * 32, "0" * 31])
-async def test_the_log_of_what_is_no_job_is_never_looked_for(tmp_path, job_id):
-    manager = JobManager(logs=tmp_path)
-    with pytest.raises(KeyError, match="is no job"):
-        await manager.get_logs(job_id)
+@pytest.mark.req("JOB-02")
+@pytest.mark.parametrize("job_id", ["nightly-report", "../../../escaped", "Bericht für 5 %", "x" * 300, "a/b", ".."])
+async def test_a_job_with_an_id_of_its_own_has_a_log_as_any_other(tmp_path, job_id):
+    logs = tmp_path / "there" / "logs"
+    async with JobManager(logs=logs) as manager:
+        manager.register_job("report", lambda config: logging.getLogger("reports").warning("page %s", config["page"]))
+        jobs = [await manager.submit_job("report", {"page": 1}, id=job_id)]
+        jobs += [await manager.submit_job("report", {"page": page}) for page in ("\ud800", 3)]
+        for job in jobs:
+            await manager.engine.wait_for_task(job, timeout=60)
+    for job, page in zip(jobs, ("1", "\\ud800", "3"), strict=True):
+        assert f"reports - WARNING - page {page}\n" in await manager.get_logs(job)
+    assert await manager.get_logs(job_id + "x") == ""
+    assert {path.parent for path in tmp_path.rglob("*") if path.is_file()} == {logs}
+
+
+@pytest.mark.req("JOB-02")
+async def test_a_log_that_cannot_be_written_costs_no_other_job_its_log(tmp_path, capsys):
+    def report(config):
+        logging.getLogger("reports").warning("page %d", config["page"])
+
+    async with JobManager(logs=tmp_path) as manager:
+        manager.register_job("report", report)
+        (tmp_path / "broken.log").mkdir()
+        broken = await manager.submit_job("report", {"page": 1}, id="broken")
+        await manager.engine.wait_for_task(broken, timeout=60)
+        job = await manager.submit_job("report", {"page": 2})
+        await manager.engine.wait_for_task(job, timeout=60)
+    assert "page 2" in await manager.get_logs(job)
+    assert "IsADirectoryError" in capsys.readouterr().err
+
+
+async def test_logs_are_kept_for_a_month(tmp_path):
+    now = time.time()
+    for name, age in {"old": 31, "young": 29}.items():
+        (tmp_path / f"{name}.log").write_text(name)
+        os.utime(tmp_path / f"{name}.log", (now, now - age * 86_400))
+    (tmp_path / "notes.txt").write_text("of somebody else")
+    os.utime(tmp_path / "notes.txt", (0, 0))
+    async with JobManager(logs=tmp_path) as manager:
+        assert [await manager.get_logs(name) for name in ("old", "young")] == ["", "young"]
+    assert (tmp_path / "notes.txt").exists()
 
 
 async def test_a_manager_without_logs_has_none():
