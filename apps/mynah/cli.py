@@ -25,7 +25,6 @@ from mynah.fleet import MODULES
 from mynah_bus import BusSettings, MynahError, logs
 from mynah_bus.mosquitto import passwords
 from mynah_bus.mqtt import Address
-from mynah_bus.settings import CREDENTIALS
 from mynah_contracts import CATALOGUE, Role, Step
 
 T = TypeVar("T")
@@ -266,19 +265,15 @@ def _sentence(error: BaseException) -> str:
 
 
 def _settings() -> BusSettings:
-    """The settings; CommandFailed says which file is damaged."""
+    """The settings; CommandFailed or ValueError says which file is damaged."""
     try:
         settings = BusSettings()
     except tomllib.TOMLDecodeError as error:
         raise CommandFailed(f"mynah.toml is not valid: {error}.") from error
     except UnicodeDecodeError as error:
         raise CommandFailed("mynah.toml or .env is not text in UTF-8.") from error
-    try:
-        with contextlib.suppress(OSError):  # whoever needs a password says that there is none
-            settings.credentials(Role.GUEST)
-    except json.JSONDecodeError as error:
-        damaged = settings.home / CREDENTIALS
-        raise CommandFailed(f"{damaged} is damaged; remove it, and `mynah up` makes new passwords.") from error
+    with contextlib.suppress(OSError):  # whoever needs a password says that there is none
+        settings.credentials(Role.GUEST)
     logs.set_up("DEBUG" if settings.log_level == "DEBUG" else "ERROR", settings.log_format)
     return settings
 

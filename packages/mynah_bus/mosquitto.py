@@ -16,7 +16,7 @@ import orjson
 
 from mynah_bus.child import die_with_parent
 from mynah_bus.errors import MynahError
-from mynah_bus.settings import CREDENTIALS
+from mynah_bus.settings import CREDENTIALS, kept_passwords
 from mynah_contracts import Role
 from mynah_contracts.generate.rights import dynamic_security
 
@@ -56,12 +56,11 @@ def program() -> str | None:
 
 def passwords(home: Path) -> dict[Role, str]:
     """The password of every role, made at the first call and kept in `home`, readable by its owner only."""
-    path = home / CREDENTIALS
-    kept = orjson.loads(path.read_bytes()) if path.is_file() else {}
+    kept = kept_passwords(home)
     missing = [role for role in Role if role.value not in kept]
     if missing:
         kept |= {role.value: secrets.token_urlsafe(24) for role in missing}
-        write_private(path, orjson.dumps(kept, option=orjson.OPT_INDENT_2))
+        write_private(home / CREDENTIALS, orjson.dumps(kept, option=orjson.OPT_INDENT_2))
     return {role: kept[role.value] for role in Role}
 
 

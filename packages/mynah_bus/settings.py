@@ -6,8 +6,7 @@ import socket
 from pathlib import Path
 from typing import Literal
 
-import orjson
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -18,11 +17,24 @@ from pydantic_settings import (
 from mynah_contracts import Role
 
 CREDENTIALS = "credentials.json"
+_KEPT: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
 
 
 def default_home() -> Path:
     """`$XDG_STATE_HOME/mynah`, by default ~/.local/state/mynah."""
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "mynah"
+
+
+def kept_passwords(home: Path) -> dict[str, str]:
+    """The passwords of the roles that a home holds; ValueError says what to do when they cannot be read."""
+    path = home / CREDENTIALS
+    if not path.is_file():
+        return {}
+    try:
+        return _KEPT.validate_json(path.read_bytes())
+    except ValidationError as error:
+        why = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
+        raise ValueError(f"{path} is damaged ({why}); move it away and start `mynah up` again.") from None
 
 
 class MynahSettings(BaseSettings):
@@ -78,12 +90,8 @@ class BusSettings(MynahSettings):
             password = self.broker_password_file.read_text(encoding="utf-8").strip()
         if self.broker_username or password:
             return self.broker_username or role.value, password
-        kept = self.home / CREDENTIALS
-        if kept.is_file():
-            passwords = orjson.loads(kept.read_bytes())
-            if role.value in passwords:
-                return role.value, passwords[role.value]
-        return None, None
+        kept = kept_passwords(self.home).get(role.value)
+        return (None, None) if kept is None else (role.value, kept)
 
     def instance_name(self) -> str:
         """The instance given, or one of this host and process."""

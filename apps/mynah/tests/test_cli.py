@@ -124,7 +124,7 @@ def test_a_setting_that_is_wrong_is_named(mynah, settings, words):
         ("mynah.toml", b"this = = that", ("mynah.toml is not valid", "line 1")),
         ("mynah.toml", b"\xff\xfe", ("not text in UTF-8",)),
         (".env", b"MYNAH_BASE=\xff", ("not text in UTF-8",)),
-        ("home/credentials.json", b"{broken", ("credentials.json is damaged", "remove it")),
+        ("home/credentials.json", b"{broken", ("credentials.json is damaged", "move it away")),
     ],
 )
 def test_a_file_that_is_damaged_is_named(mynah, tmp_path, name, content, words):

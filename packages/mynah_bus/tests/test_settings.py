@@ -1,6 +1,7 @@
 """Where settings come from, and that secrets stay secret."""
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -87,6 +88,19 @@ def test_passwords_stay_what_they_are_and_only_their_owner_reads_them(tmp_path: 
     assert grown[Role.STT] == "old"
     assert set(grown) == set(Role)
     assert [path.name for path in home.iterdir()] == ["credentials.json"]
+
+
+@pytest.mark.req("F14")
+@pytest.mark.parametrize("damage", [b"", b'{"tts": "x', b"\xff", b"[]", b'{"tts": 5}'])
+def test_passwords_that_cannot_be_read_are_named_with_their_remedy(tmp_path: Path, damage: bytes) -> None:
+    kept = tmp_path / "credentials.json"
+    kept.write_bytes(damage)
+    sentence = rf"^{re.escape(str(kept))} is damaged \(.+\); move it away and start `mynah up` again\.$"
+    with pytest.raises(ValueError, match=sentence):
+        passwords(tmp_path)
+    with pytest.raises(ValueError, match=sentence):
+        BusSettings(home=tmp_path).credentials(Role.TTS)
+    assert kept.read_bytes() == damage
 
 
 def test_no_secret_is_shown() -> None:
