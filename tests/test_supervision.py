@@ -155,6 +155,7 @@ def test_a_worker_that_cannot_open_says_why_and_is_tried_less_and_less_often(mak
     ]
     assert pauses == [0.25 * 2**n for n in range(len(pauses))]
     assert "42" in fleet.json("ask", "what is twelve plus thirty")["reply"]
+    assert re.search(r"memory/1: .*File exists", fleet.mynah("doctor", check=False).stdout)
 
     (tmp_path / "memory").unlink()  # mended, it comes back by itself
     assert fleet.until_said("memory/1     │ up", 30)

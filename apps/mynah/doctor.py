@@ -60,15 +60,16 @@ async def _fleet(settings: BusSettings) -> list[Finding]:
         return [Finding(False, "the broker", str(error))]
     findings = [Finding(True, f"the broker at {address.host}:{address.port}")]
     for role in MODULES:
-        up = [worker for worker in workers if worker.service is role and worker.status in {"up", "degraded"}]
+        known = [worker for worker in workers if worker.service is role]
+        up = [worker for worker in known if worker.status in {"up", "degraded"}]
         slowest = max((worker.stall_p99_ms for worker in up), default=0.0)
         slow = f", where one message in a hundred waits {slowest:.0f} ms or longer" if slowest > SLOW_MS else ""
         missing = f"No {role.value} worker is up: mynah run {role.value}"
         findings.append(Finding(bool(up), f"{role.value} worker{slow}", missing))
         findings += [
             Finding(False, f"{role.value}/{worker.instance}", worker.reason)
-            for worker in up
-            if worker.status == "degraded"
+            for worker in known
+            if worker.status == "degraded" or not (up or worker.status == "starting")
         ]
     return findings
 
