@@ -38,7 +38,7 @@ ANSWER_S: Final = 40.0
 SPEECH_S: Final = 60.0
 CHARACTERS_A_SECOND: Final = 8
 """How fast a long text is spoken, at least."""
-TURN_S: Final = 60.0
+TURN_S: Final = 90.0
 PATIENCE_S: Final = 35.0
 """Without a sign of life of the turn; the router gives up sooner, unless it has not heard of it."""
 ONE_QUESTION: Final = Endpointing(silence=timedelta(seconds=2))
