@@ -26,7 +26,7 @@ Listener = Callable[[Received], None]
 class Hearing:
     """The listeners of a bus; nothing that arrives waits for one of them.
 
-    `count` counts what becomes of packets, `turned_away` is told what does not fit.
+    `count` counts what becomes of packets, `turned_away` is told what is for our role and does not fit.
     """
 
     def __init__(
@@ -71,7 +71,8 @@ class Hearing:
                 raise BadMessage(ELSEWHERE)  # noqa: TRY301
         except BadMessage as error:
             self._count("bad_messages")
-            self._turned_away(packet, kind, error)
+            if self._role in kind.contract.to:  # who overhears it leaves the answer to them
+                self._turned_away(packet, kind, error)
             return
         if self._is_public(kind) and self._is_known(kind, received.envelope.id):
             self._count("duplicates")
@@ -90,11 +91,11 @@ class Hearing:
         return contract.kind is Kind.EVENT or (contract.kind is Kind.COMMAND and self._role not in contract.to)
 
     def _is_void(self, packet: Packet, kind: type[Message]) -> bool:
-        """Whether a packet means nothing: a state that was deleted, or what lay unread while this process stood still.
+        """Whether a packet means nothing: the end of what was retained, or what lay unread while we stood still.
 
         Who sent a command to us alone has moved to another worker by then, or asks again.
         """
-        if kind.contract.kind is Kind.STATE and not packet.payload:
+        if not packet.payload and (kind.contract.kind is Kind.STATE or packet.retain):
             return True
         if not packet.waited:
             return False

@@ -357,6 +357,47 @@ async def test_a_background_loop_that_breaks_ends_the_worker_visibly(broker):
     assert health[-1] == "down"
 
 
+class Follower:
+    """Notes what is to be spoken by others."""
+
+    def __init__(self) -> None:
+        self.noted: list[str] = []
+
+    @handles
+    async def note(self, sentence: Say) -> None:
+        self.noted.append(sentence.text)
+
+
+@pytest.mark.parametrize(("payload", "retained"), [(b"garbage", False), (b'{"data": {"text": "x"}}', True)])
+async def test_who_merely_overhears_what_does_not_fit_counts_it_and_leaves_the_answer_to_others(
+    broker, payload, retained
+):
+    follower, voice = Follower(), Voice()
+    memory, tts = member("one", follower), member("one", voice, role=Role.TTS)
+    async with at_work(broker, memory, tts):
+        for worker in (memory, tts):
+            worker.bus.link.on_packet(
+                Packet("mynah/tts/say", payload, qos=1, retain=retained, response_topic=REPLIES, correlation=b"1")
+            )
+        await asyncio.sleep(INSTANT)
+    told = [(p.topic, orjson.loads(p.payload)["source"]) for p in broker.published if b"bad_message" in p.payload]
+    assert [each for each in told if "/health/" not in each[0]] == [
+        (REPLIES, "tts/one"),
+        ("mynah/system/error", "tts/one"),
+    ]
+    assert memory.bus.counters["bad_messages"] == tts.bus.counters["bad_messages"] == 1
+    assert (follower.noted, voice.spoken) == ([], [])
+
+
+async def test_a_retained_command_that_is_cleared_means_nothing(broker):
+    worker = member("one", Moody())
+    async with at_work(broker, worker):
+        worker.bus.link.on_packet(Packet("mynah/memory/query", b"", qos=1, retain=True))
+        await asyncio.sleep(INSTANT)
+        assert "bad_messages" not in worker.bus.counters
+    assert not [packet for packet in broker.published if packet.topic == "mynah/system/error"]
+
+
 @pytest.mark.req("S05")
 async def test_a_request_is_answered_though_another_asked_under_its_identifier(broker):
     payload = b'{"id": "same", "data": {"text": "%s"}}'
