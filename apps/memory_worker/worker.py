@@ -117,8 +117,8 @@ class Memory:
 
     @handles(waiting=OVERHEARD)
     async def overhear_answer(self, say: Say) -> None:
-        """Remember what the assistant says."""
-        if self._listens and say.text.strip():
+        """Remember what the assistant answers."""
+        if self._listens and say.purpose == "answer" and say.text.strip():
             await self._remember(say.text, "assistant")
 
     async def _remember(self, text: str, speaker: str, user: str = "") -> bool:

@@ -51,6 +51,8 @@ class Live:
         self.ended = asyncio.Event()
         self._bus = bus
         self._on_end = on_end
+        self._is_excuse = False
+        """Whether it is answered by saying that it cannot be answered."""
         self._earlier = asyncio.Event()
         self._awake_at = math.inf
         self._to_say: asyncio.Queue[Sentence | None] = asyncio.Queue()
@@ -89,6 +91,12 @@ class Live:
         if self.turn.complete(by, silently=silently):
             self._to_say.put_nowait(None)
         self.tell()
+
+    def excuse(self, text: str, by: str) -> None:
+        """Say, for a whole answer, why there is none."""
+        self._is_excuse = True
+        self.say(text, by)
+        self.complete(by)
 
     def fail(self, reason: str) -> None:
         """It cannot be answered; say so."""
@@ -234,7 +242,8 @@ class Live:
         self._to_say.put_nowait(sentence)
 
     async def _have_spoken(self, sentence: Sentence) -> None:
-        say = Say(text=sentence.text, satellite=self.satellite, n=sentence.number - 1)
+        purpose = Kind.ERROR if self._is_excuse else sentence.kind
+        say = Say(text=sentence.text, satellite=self.satellite, n=sentence.number - 1, purpose=purpose.value)
         said = await self._bus.request(say, Said, timeout=self.turn.limits.say_s)
         self.turn.lasts(sentence.number, said.audio_ms / 1e3)
 

@@ -158,8 +158,7 @@ class Conversation:
         elif live.cause == SPEECH:
             live.cancel()
         else:
-            live.say(ONLY_COMMANDS if transcript.mode == "grammar" else NOT_UNDERSTOOD, by="router")
-            live.complete("router")
+            live.excuse(ONLY_COMMANDS if transcript.mode == "grammar" else NOT_UNDERSTOOD, by="router")
 
     @handles(at_once=100)
     async def ask(self, question: Ask) -> Answer:

@@ -51,6 +51,8 @@ class Say(
     satellite: Name = "default"
     n: int = Field(default=0, ge=0)
     voice: str | None = Field(default=None, max_length=64)
+    purpose: Literal["answer", "filler", "error"] = "answer"
+    """`filler`: until the answer is there; `error`: in its place. Only answers are worth remembering."""
 
 
 class SpokenRecording(Frame, Event, topic="tts/recording", by=Role.TTS, to=(Role.SKILL,)):

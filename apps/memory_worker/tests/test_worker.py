@@ -116,6 +116,15 @@ async def test_an_answer_is_remembered_once_by_either_topic(library):
         assert topics == {"mynah/tts/say", "mynah/tts/say/1"}
 
 
+@pytest.mark.parametrize("purpose", ["filler", "error"])
+async def test_what_is_said_for_want_of_an_answer_is_not_remembered(library, purpose):
+    async with library() as memory:
+        await memory.stage.ask(Say(text="no penguins at work", purpose=purpose), role=Role.ROUTER)
+        await memory.say("penguins swim")
+
+        assert await memory.remembers("penguins") == ["penguins swim"]
+
+
 async def test_what_was_said_has_its_speaker(library):
     async with library() as memory:
         await memory.hear("penguins are birds")

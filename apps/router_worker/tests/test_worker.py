@@ -107,6 +107,20 @@ async def test_a_slow_model_is_bridged_by_a_filler_and_its_late_answer_is_spoken
         assert (ended.phase, ended.reply) == ("done", "This is an answer.")
 
 
+async def test_who_overhears_the_voice_is_told_what_is_no_answer(house, model):
+    brain = model(pause_before={0: asyncio.Event()})
+    async with house(model=brain, settings=settings(filler_s=0.01, answer_s=0.1)) as home:
+        await home.ask("slow", STORY)
+        await home.control("finish")
+        await home.ask("known", TIME)
+        await home.ask("noise", "")
+
+        purposes = {
+            turn: [say.purpose for of, say in home.sent(Say) if of == turn] for turn in ("slow", "known", "noise")
+        }
+        assert purposes == {"slow": ["filler", "error"], "known": ["answer"], "noise": ["error"]}
+
+
 async def test_the_filler_is_due_in_time_to_be_heard_within_two_seconds():
     assert RouterSettings().filler_s == 1.9
 
