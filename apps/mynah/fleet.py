@@ -8,11 +8,11 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from mynah_bus.child import die_with_parent
+from mynah_bus.child import die_with_parent, lines
 from mynah_bus.run import STOPS_WITHIN
 from mynah_contracts import Role
 
@@ -109,7 +109,7 @@ class Keeper:
     async def _outlive(self, process: asyncio.subprocess.Process) -> int:
         """Show what it says, until it has ended."""
         assert process.stdout is not None
-        async for line in _lines(process.stdout):
+        async for line in lines(process.stdout):
             self._last_words = line or self._last_words
             self._say(self._spec.name, line, "")
         return await process.wait()
@@ -135,15 +135,3 @@ class Keeper:
 def ending(code: int) -> str:
     """How a process ended, in words."""
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-
-
-async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
-    """The lines of a stream, without those that are longer than any that is meant for people."""
-    while True:
-        try:
-            raw = await stream.readline()
-        except ValueError:
-            continue
-        if not raw:
-            return
-        yield raw.decode(errors="replace").rstrip()

@@ -14,7 +14,7 @@ from typing import Final, Self
 
 import orjson
 
-from mynah_bus.child import die_with_parent
+from mynah_bus.child import die_with_parent, lines
 from mynah_bus.errors import MynahError
 from mynah_bus.settings import CREDENTIALS, kept_passwords
 from mynah_contracts import Role
@@ -162,8 +162,8 @@ class Mosquitto:
 
     async def _read_log(self, process: asyncio.subprocess.Process, listening: asyncio.Future[None]) -> None:
         assert process.stderr is not None
-        async for raw in process.stderr:
-            line = raw.decode(errors="replace").strip().partition(": ")[2] or raw.decode(errors="replace").strip()
+        async for said in lines(process.stderr):
+            line = said.partition(": ")[2] or said
             if line.startswith("mosquitto version") and line.endswith("running") and not listening.done():
                 listening.set_result(None)
             elif line.startswith(("Error", "Warning")):
@@ -192,7 +192,7 @@ class Mosquitto:
             raise BrokerFailed("mosquitto.conf is missing from this installation.")
         if plugin is None:
             raise BrokerFailed("mosquitto's dynamic-security plugin is missing; Debian's mosquitto package has it.")
-        lines = [
+        options = [
             static.read_text(encoding="utf-8"),
             f"listener {self._port} {self._host}",
             f"persistence_location {self._folder}/",
@@ -201,9 +201,9 @@ class Mosquitto:
             "log_type information",  # says when it listens
         ]
         if os.geteuid() == 0:
-            lines.append("user root")
+            options.append("user root")
         path = self._folder / "mosquitto.conf"
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        path.write_text("\n".join(options) + "\n", encoding="utf-8")
         return path
 
 

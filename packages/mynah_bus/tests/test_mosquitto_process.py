@@ -1,6 +1,7 @@
 """The mosquitto of our own: it starts, says why it does not, and survives its own damage."""
 
 import asyncio
+import os
 import stat
 from pathlib import Path
 
@@ -49,6 +50,23 @@ async def test_a_port_that_is_taken_is_said_and_what_the_broker_kept_stays(tmp_p
             await Mosquitto(tmp_path / "second", port=port).start()
     assert kept.read_bytes() == before
     assert not list(kept.parent.glob("*damaged*"))
+
+
+CHATTY = """#!/bin/sh
+head -c 200000 /dev/zero | tr '\\0' x >&2
+echo >&2
+echo '1: mosquitto version 0 running' >&2
+exec sleep 600
+"""
+
+
+async def test_a_line_longer_than_any_that_is_meant_for_people_does_not_end_the_listening(tmp_path: Path, monkeypatch):
+    executable = tmp_path / "mosquitto"
+    executable.write_text(CHATTY, encoding="utf-8")
+    executable.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    async with Mosquitto(tmp_path / "home", port=free_port()) as broker:
+        assert broker.pid
 
 
 async def test_with_a_damaged_database_it_starts_empty_and_keeps_the_old_file(tmp_path: Path):
