@@ -14,7 +14,8 @@ from taskiq import InMemoryBroker
 from mynah_tasks.engine import TaskEngine
 from mynah_tasks.task import Task
 
-WORKERS: Final = 10
+WORKERS: Final = 64
+"""Tasks under way at a time, of each of those that are compared."""
 SETTLING: Final = 0.5
 """Seconds that streaQ has for its notes after its last task."""
 
