@@ -94,6 +94,18 @@ async def test_a_second_signal_ends_it_at_once(own_fleet):
         await asking
 
 
+def test_what_is_kept_is_for_its_owner_only(own_fleet):
+    own_fleet.json("ask", "remember that I like tea")
+    own_fleet.process.send_signal(signal.SIGTERM)
+    assert own_fleet.process.wait(15) == 0
+
+    home = own_fleet.settings.home
+    open_to_others = [path for path in (home, *home.rglob("*")) if path.lstat().st_mode & 0o077]
+
+    assert len(list(home.rglob("*"))) > 10
+    assert open_to_others == []
+
+
 @pytest.mark.req("I6")
 def test_a_supervisor_that_is_killed_leaves_no_orphan(own_fleet):
     family = own_fleet.children()

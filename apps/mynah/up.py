@@ -19,6 +19,7 @@ from mynah.rollcall import RollCall
 from mynah_bus import Bus, BusSettings
 from mynah_bus.mosquitto import BrokerFailed, Mosquitto, passwords, write_private
 from mynah_bus.mqtt import Address
+from mynah_bus.run import OWNER_ONLY
 from mynah_contracts import Health, Role
 
 BROKER_PAUSE_S = 2.0
@@ -48,7 +49,8 @@ class Stop:
 
 
 async def up(settings: BusSettings, scale: Mapping[Role, int]) -> None:
-    """Run the fleet until SIGINT or SIGTERM."""
+    """Run the fleet until SIGINT or SIGTERM; what it keeps is for its owner only."""
+    os.umask(OWNER_ONLY)
     stop = Stop()
     board = Board(stop.ask)
     began = time.monotonic()

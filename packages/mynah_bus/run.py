@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -21,12 +22,17 @@ EXPECTED: Final = (MynahError, OSError, ValueError)
 STOPS_WITHIN: Final = 9.0
 """Seconds after which a worker that stops is made to: a thread that hangs would keep the process for ever."""
 
+OWNER_ONLY: Final = 0o077
+"""The umask of what keeps conversations and passwords."""
+
 
 def run(build: Callable[[], Worker]) -> None:
     """Build a worker and run it until SIGTERM or SIGINT; a second signal ends it at once.
 
-    Exits with 1 and one sentence when it cannot do its work, with EXIT_HUNG when it does not stop in time.
+    What it keeps is for its owner only. Exits with 1 and one sentence when it cannot do its work, with EXIT_HUNG when
+    it does not stop in time.
     """
+    os.umask(OWNER_ONLY)
     try:
         with asyncio.Runner(loop_factory=_loop) as runner:
             runner.run(_live(build))

@@ -1,6 +1,8 @@
 """A worker process for tests that kill, freeze and cut off real ones."""
 
-from mynah_bus import Worker, handles, run
+from typing import Self
+
+from mynah_bus import BusSettings, Worker, handles, run
 from mynah_bus.tests.puppets import found
 from mynah_contracts import MemoryQuery, MemoryResults, Role
 
@@ -9,6 +11,13 @@ class Echo:
     """Finds what it is asked for."""
 
     engine = "echo"
+
+    async def __aenter__(self) -> Self:
+        """Keep something."""
+        (BusSettings().home / "kept").touch()
+        return self
+
+    async def __aexit__(self, *error: object) -> None: ...
 
     @handles(at_once=10)
     async def recall(self, query: MemoryQuery) -> MemoryResults:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -139,6 +140,15 @@ async def test_a_worker_that_is_asked_to_end_says_down_and_exits_with_0(mosquitt
         assert code == 0, errors
         health = await retained(settings("witness"), "one")
         assert (health.status, health.reason) == ("down", "Stopped.")
+
+
+async def test_what_a_worker_keeps_is_for_its_owner_only(mosquitto, settings, tmp_path):
+    async with (
+        WorkerProcess(mosquitto.url, tmp_path / "home", "one"),
+        Bus(Role.SKILL, settings("asker")) as bus,
+    ):
+        await bus.until_up(Role.MEMORY, timeout=15)
+    assert stat.S_IMODE((tmp_path / "home" / "kept").stat().st_mode) == 0o600
 
 
 async def test_a_wrong_password_is_one_sentence_and_exit_code_1(mosquitto, tmp_path):
