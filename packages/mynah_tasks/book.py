@@ -9,7 +9,7 @@ from mynah_tasks.alarms import Alarms
 from mynah_tasks.errors import QueueFull, StaleClaim, UnknownTask
 from mynah_tasks.graph import Graph
 from mynah_tasks.ready import ReadyQueue
-from mynah_tasks.records import DEADLY, Moment, Past, Record
+from mynah_tasks.records import DEADLY, SOLITUDE, Moment, Past, Record
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Counts, Outcome, Rules
 from mynah_tasks.task import Entry, Task, TaskResult, new_id
@@ -52,6 +52,8 @@ class Book:
         self._graph = Graph()
         self._ready = ReadyQueue(rules.ageing)
         self._alone: Record | None = None
+        self._patience: float | None = None
+        """When the others go on although a suspect runs, or waits until it can run alone."""
         self._pauses: Alarms[Record] = Alarms()
         self._expiries: Alarms[Record] = Alarms()
         self._running = 0
@@ -81,6 +83,8 @@ class Book:
     def next_due(self) -> float | None:
         """When `tick` has something to do, monotonic seconds; None if never."""
         pause, expiry = self._pauses.next_due, self._expiries.next_due
+        if self._patience is not None:
+            return min(due for due in (pause, expiry, self._patience) if due is not None)
         if pause is None or expiry is None:
             return expiry if pause is None else pause
         return min(pause, expiry)
@@ -138,17 +142,22 @@ class Book:
         """Take ready tasks; see `Store.claim`, but without waiting."""
         if self._alone:
             return []
+        suspect = self._ready.suspect
+        self._patience = suspect.ready_at + SOLITUDE if suspect else None
+        is_over = self._patience is not None and self._patience <= now.monotonic
         claims = []
-        for record in self._ready.take(limit, heavy, idle=not self._running):
+        for record in self._ready.take(limit, heavy, idle=is_over or not self._running):
             record.become(TaskStatus.RUNNING)
             self._running += 1
             self._token += 1
             record.token = self._token
             record.attempts += 1
             if record.is_suspect:
-                self._alone = record
+                self._alone, self._patience = record, now.monotonic + SOLITUDE
             self._touched[record.task.id] = record
-            claims.append(Claim(record.task, record.attempts, record.token, now.monotonic - record.ready_at))
+            claims.append(
+                Claim(record.task, record.attempts, record.token, now.monotonic - record.ready_at, record.crashes)
+            )
         return claims
 
     def finish(self, claim: Claim, outcome: Outcome, now: Moment) -> None:
@@ -185,7 +194,9 @@ class Book:
         return self._end(record, _cancelled(reason), now)
 
     def tick(self, now: Moment) -> None:
-        """Do what is due: end back-offs and lives."""
+        """Do what is due: end back-offs, lives and the patience with a suspect."""
+        if self._patience is not None and self._patience <= now.monotonic:
+            self._alone = self._patience = None
         while record := self._pauses.pop_due(now.monotonic):
             record.pause = None
             self._touch(record)
@@ -283,7 +294,7 @@ class Book:
     def _left_running(self, record: Record) -> None:
         self._running -= 1
         if self._alone is record:
-            self._alone = None
+            self._alone = self._patience = None
 
     def _make_ready(self, record: Record, now: Moment) -> None:
         record.ready_at = now.monotonic

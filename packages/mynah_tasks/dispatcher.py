@@ -18,6 +18,7 @@ from mynah_tasks.metrics import Metrics
 from mynah_tasks.profile import Attempted, Profiler
 from mynah_tasks.put_off import PutOff
 from mynah_tasks.recorder import BACK_OFF, Recorder, Terms
+from mynah_tasks.records import ALONE_FROM, SOLITUDE
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Outcome, Store
 from mynah_tasks.task import Task
@@ -134,7 +135,11 @@ class Dispatcher:
     @property
     def trouble(self) -> str | None:
         """A code for what keeps tasks from being done; None when nothing does."""
-        return self._put_offs.trouble(self._clock.monotonic())
+        now = self._clock.monotonic()
+        for attempt in self._attempts.values():
+            if attempt.claim.crashes >= ALONE_FROM and now < attempt.started + SOLITUDE:
+                return "suspect_runs_alone"
+        return self._put_offs.trouble(now)
 
     def halt(self) -> None:
         """Begin nothing more."""

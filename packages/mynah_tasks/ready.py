@@ -14,6 +14,12 @@ class ReadyQueue:
         self._heavy = Lanes(ageing)
         self._suspects = Lanes(ageing)
 
+    @property
+    def suspect(self) -> Record | None:
+        """The suspect that waits to be given out."""
+        head = self._suspects.head()
+        return head and head[-1]
+
     def push(self, record: Record) -> None:
         """Let a pending task take its place."""
         self._lanes(record).push(record)
@@ -25,7 +31,7 @@ class ReadyQueue:
     def take(self, limit: int, heavy: Callable[[], bool], *, idle: bool) -> list[Record]:
         """The next tasks, at most `limit`, at most one of them memory-intensive, and that only if `heavy()`.
 
-        A suspect is given out alone, when `idle` says that nothing runs; as long as one waits, nothing else is.
+        A suspect is given out alone, when `idle`; as long as one waits, nothing else is.
         """
         if suspect := self._suspects.head():
             if not idle:

@@ -18,6 +18,8 @@ class Moment(NamedTuple):
 
 ALONE_FROM = 2
 """A task under which the process died so often in a row runs alone."""
+SOLITUDE = 60.0
+"""Seconds for which the others wait until nothing else runs, and as many while it does."""
 
 
 class Record:

@@ -10,7 +10,7 @@ Order: the smaller priority first and, within one, in the order in which tasks b
 
 A task that was running when its process died is ready again at once; after `max_retries` retries it ends `failed`, as a
 dead letter. From its second crash on it is handed out alone, so that whoever runs beside a poisonous task is not taken
-for one.
+for one; the others wait for `SOLITUDE` seconds until it can be, and as many while it runs, but not longer.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,6 +43,8 @@ class Claim(NamedTuple):
     """Larger for each later claim of the same task; an outcome with an older token is refused."""
     waited: float = 0.0
     """Seconds between being ready and being claimed."""
+    crashes: int = 0
+    """How often in a row the process died under it; from `ALONE_FROM` on it is handed out alone."""
 
 
 class Outcome(NamedTuple):

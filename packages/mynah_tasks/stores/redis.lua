@@ -23,6 +23,7 @@ local DEADLY = { failed = true, timeout = true }
 local FACTS = { 'status', 'seq', 'priority', 'heavy', 'max_retries', 'attempts', 'crashes', 'token', 'owner',
   'ready_at', 'error', 'expires', 'waits' }
 local ALONE_FROM = 2
+local SOLITUDE = 60
 local REMEMBER = 60
 local LAST = BATCH
 
@@ -355,15 +356,18 @@ end
 
 local function claim(arg)
   local limit, heavy_fits = unpack(arg)
-  if call('HEXISTS', 'alone', OWNER) == 1 then
+  local alone = call('HGET', 'alone', OWNER)
+  if alone and NOW < field(alone, 'alone_from') + SOLITUDE then
     return {}
   end
   local suspect = head('suspects')
   if suspect then
-    if call('SCARD', 'mine:' .. OWNER) > 0 then
+    local id = string.sub(suspect, 18)
+    if call('SCARD', 'mine:' .. OWNER) > 0 and NOW < field(id, 'ready_at') + SOLITUDE then
       return {}
     end
-    call('HSET', 'alone', OWNER, string.sub(suspect, 18))
+    call('HSET', 'alone', OWNER, id)
+    call('HSET', 't:' .. id, 'alone_from', text(NOW))
     NEWS.ready = true
     take('suspects', suspect)
     return {}
@@ -532,9 +536,9 @@ local function in_full(answer)
   end
   for _, claim_ in ipairs(answer.claims) do
     local id, attempts, token, waited = unpack(claim_)
-    local spec = field(id, 'spec')
+    local spec, crashes = unpack(call('HMGET', 't:' .. id, 'spec', 'crashes'))
     if spec then
-      table.insert(claims, { id, spec, attempts, token, waited })
+      table.insert(claims, { id, spec, attempts, token, waited, crashes })
     end
   end
   local full = {}

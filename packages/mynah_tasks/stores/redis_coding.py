@@ -77,8 +77,8 @@ def read_entry(values: Sequence[str | bytes | None]) -> Entry:
 
 def read_claim(values: Sequence[str]) -> Claim:
     """The claim that the library gave."""
-    task_id, spec, attempts, token, waited = values
-    return Claim(decode_task(spec.encode(), task_id), int(attempts), int(token), float(waited))
+    task_id, spec, attempts, token, waited, crashes = values
+    return Claim(decode_task(spec.encode(), task_id), int(attempts), int(token), float(waited), int(crashes))
 
 
 def read_wait(now: str, due: str) -> float | None:

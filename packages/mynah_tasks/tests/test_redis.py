@@ -193,6 +193,29 @@ async def test_a_task_under_which_two_processes_died_runs_alone(peers) -> None:
     assert [claim.task.payload for claim in await beside] == ["innocent"] * 2
 
 
+async def test_a_suspect_runs_alone_for_a_minute_at_most_and_waits_no_longer_for_that(peers) -> None:
+    here, _ = await peers()
+    await here.store.add([Task("echo", "poison", max_retries=9)])
+    for _ in range(2):
+        await here.store._link._take("claim", 1, 1)
+        here.store._link.owner = uuid.uuid4().hex
+        await here.pass_time(LEASE)
+    await here.store.add([Task("echo", "innocent"), Task("echo", "later")])
+    (poison,) = await here.claim(1)
+    assert (poison.task.payload, poison.crashes) == ("poison", 2)
+    beside = asyncio.create_task(here.claim(1))
+    await here.pass_time(59)
+    assert not beside.done()
+    await here.pass_time(LEASE)  # it is looked at whenever leases are renewed
+    assert [claim.task.payload for claim in await beside] == ["innocent"]
+    await here.store.release(poison)
+    following = asyncio.create_task(here.claim(1))
+    await here.pass_time(59)
+    assert not following.done()
+    await here.pass_time(LEASE)  # it is looked at whenever leases are renewed
+    assert [claim.task.payload for claim in await following] == ["poison"]
+
+
 async def test_a_suspect_waits_until_a_process_runs_nothing_else(peers) -> None:
     busy, idle = await peers()
     await busy.store.add([Task("echo", "poison", max_retries=9)])
