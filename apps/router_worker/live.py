@@ -86,6 +86,12 @@ class Live:
         self._put(self.turn.say(text, by) if text else None)
         self.tell()
 
+    def write(self, text: str, by: str) -> None:
+        """Go on with an answer in writing; it begins with its first word."""
+        if self.turn.answer or text.strip():
+            self.turn.write(text if self.turn.answer else text.lstrip(), by)
+            self.tell()
+
     def complete(self, by: str, *, silently: bool = False) -> None:
         """The answer has no more sentences."""
         if self.turn.complete(by, silently=silently):

@@ -4,10 +4,11 @@ import asyncio
 import functools
 import logging
 import time
+from collections.abc import AsyncIterator
 from typing import Final
 
 from mynah_bus import Bus, ModelThread, RequestFailed, conversation
-from mynah_contracts import ChatMessage, LlmDelta, LlmRequest, LlmResponse
+from mynah_contracts import ChatMessage, LlmDelta, LlmRequest, LlmResponse, Message
 from router_worker.answers import Answers
 from router_worker.answers.confirmation import LEFT_ALONE, Confirmations, is_no, is_yes, question
 from router_worker.conversation import Conversations
@@ -91,22 +92,30 @@ class Mind:
         history = [ChatMessage(role=said.role, content=said.text) for said in self._conversations.history(live.session)]
         request = LlmRequest(text=text[:LONGEST_QUESTION], history=history, user=user)
         splitter, reader = SentenceSplitter(), Reader()
-        heard, pieces = "", 0
-        async for part in self._bus.stream(request, timeout=THOUGHT_WITHIN):
-            sentences: list[str] = []
-            if isinstance(part, LlmDelta) and part.seq == pieces:
-                heard, pieces = heard + part.delta, pieces + 1
-                sentences = splitter.feed(part.delta)
-            elif isinstance(part, LlmResponse):
-                # Pieces may be lost on their way; the whole answer has what they said.
-                rest = part.reply.removeprefix(heard) if part.reply.startswith(heard) else ""
-                sentences = [*splitter.feed(rest), *splitter.flush()]
-            for sentence in sentences:
-                live.say(reader.read(sentence), by="llm")
+        async for piece in _text(self._bus.stream(request, timeout=THOUGHT_WITHIN)):
+            if live.satellite:
+                for sentence in splitter.feed(piece):
+                    live.say(reader.read(sentence), by="llm")
+            else:
+                live.write(piece, by="llm")
+        for sentence in splitter.flush():
+            live.say(reader.read(sentence), by="llm")
         if live.turn.answer:
             live.complete("llm")
         else:
             live.fail(NOTHING_SAID)
+
+
+async def _text(answer: AsyncIterator[Message]) -> AsyncIterator[str]:
+    """The text of an answer as it comes; pieces may be lost on their way, the whole answer has what they said."""
+    known, pieces = "", 0
+    async for part in answer:
+        if isinstance(part, LlmResponse):
+            if part.reply.startswith(known):
+                yield part.reply.removeprefix(known)
+        elif isinstance(part, LlmDelta) and part.seq == pieces:
+            known, pieces = known + part.delta, pieces + 1
+            yield part.delta
 
 
 def _say(live: Live, text: str, by: str) -> None:

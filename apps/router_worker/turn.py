@@ -10,7 +10,7 @@ changes nothing but `refused`.
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from router_worker.failure import error_sentence
@@ -178,6 +178,17 @@ class Turn:
             self._enter(State.SPEAKING)
         self._life = self._now()
         return self._add(text, Kind.ANSWER)
+
+    def write(self, text: str, by: str) -> bool:
+        """More of an answer in writing: it goes on where it ended."""
+        last = self._sentences[-1] if self._sentences else None
+        if last is None or last.kind is not Kind.ANSWER:
+            return self.say(text, by) is not None
+        if not self._may_answer(by):
+            return self._refuse()
+        self._sentences[-1] = replace(last, text=last.text + text)
+        self._life = self._now()
+        return True
 
     def complete(self, by: str, *, silently: bool = False) -> bool:
         """The answer has no more sentences. An answer without any is refused unless silence is the answer."""

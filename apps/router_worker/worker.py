@@ -169,9 +169,10 @@ class Conversation:
         await live.ended.wait()
         if live.turn.state is not State.DONE:
             raise MynahError(live.error or "The turn was cancelled.", code="turn_failed")
-        self._have_remembered(live, live.turn.answer, "assistant", question.user)
+        reply = live.turn.answer.rstrip()
+        self._have_remembered(live, reply, "assistant", question.user)
         return Answer(
-            reply=live.turn.answer,
+            reply=reply,
             turn_id=live.id,
             intent=live.intent,
             ms=live.turn.total_us / 1e3,

@@ -55,6 +55,18 @@ def test_a_spoken_turn_goes_from_listening_to_done_when_all_was_heard(clock: Clo
     assert (turn.transcript, turn.heard, turn.refused) == ("what time is it", "It is 3:05 PM.", 0)
 
 
+def test_an_answer_in_writing_goes_on_where_it_ended_after_the_filler_and_for_who_began_it(clock: Clock) -> None:
+    turn = asked(clock, is_played=False)
+    clock.pass_s(2)
+    assert turn.tick().text == FILLER
+    assert turn.write("Once upon", by="llm")
+    assert turn.write(" a\ntime.", by="llm")
+    assert not turn.write("It is noon.", by="intent")
+    turn.complete("llm")
+    assert not turn.write("More.", by="llm")
+    assert (turn.state, turn.answer, turn.refused) == (State.DONE, "Once upon a\ntime.", 2)
+
+
 def test_the_steps_follow_each_other_and_add_up_to_the_total(clock: Clock) -> None:
     turn = Turn(clock, earlier=[Step("listening", 400_000)])
     clock.pass_s(0.0000123)

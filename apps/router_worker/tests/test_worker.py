@@ -570,6 +570,17 @@ async def test_a_hundred_questions_in_writing_are_answered_at_once(house):
         assert len({answer.turn_id for answer in answers}) == 100
 
 
+async def test_what_is_asked_in_writing_is_answered_as_it_was_written(house, model):
+    written = "Set **MYNAH_LLM_BASE_URL**, see https://example.org/a/b?c=d:\n\n```sh\nexport A_B=1\n```\n\n- done"
+    deltas = ("\n", *(written[at : at + 3] for at in range(0, len(written), 3)), "\n")
+    async with house(model=model(deltas=deltas, lost=frozenset({4}))) as home:
+        answer = await ask(home, STORY, session="desk")
+        await ask(home, STORY, session="desk")
+
+        assert answer.reply == written
+        assert home.model.requests[1].history[1].content == written
+
+
 async def test_an_answer_in_writing_has_its_steps(house):
     async with house() as home:
         answer = await ask(home, TIME)
