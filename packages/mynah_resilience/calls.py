@@ -7,11 +7,16 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import TypeVar, cast
 
+from mynah_resilience.threads import DaemonThreads
+
 T = TypeVar("T")
 
+THREADS = DaemonThreads(32, "guarded call")
+"""For all event loops: a call that hangs must hold up the end of none."""
 
-async def invoke(function: Callable[[], Awaitable[T]] | Callable[[], T], *, executor: Executor | None = None) -> T:
-    """Await a coroutine function; run a plain one in a thread (`executor`, or the loop's), because it may block."""
+
+async def invoke(function: Callable[[], Awaitable[T]] | Callable[[], T], *, executor: Executor = THREADS) -> T:
+    """Await a coroutine function; run a plain one in a thread of `executor`, because it may block."""
     if inspect.iscoroutinefunction(function):
         result: Awaitable[T] | T = function()
     else:

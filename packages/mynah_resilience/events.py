@@ -7,13 +7,14 @@ import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from mynah_resilience.calls import invoke
 from mynah_resilience.confinement import OneThread
+from mynah_resilience.threads import DaemonThreads
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class EventBus:
         self._thread = OneThread("event bus")
         self._loop: asyncio.AbstractEventLoop | None = None
         # Threads of their own, so that handlers that hang do not keep models from running.
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="events")
+        self._threads = DaemonThreads(THREADS, "events")
         self._listeners: defaultdict[str, list[_Listener]] = defaultdict(list)
         self._working: set[asyncio.Task[None]] = set()
 
@@ -133,7 +134,7 @@ class _Listener:
         event: str,
         handler: Handler,
         backlog: int,
-        threads: ThreadPoolExecutor,
+        threads: DaemonThreads,
         working: set[asyncio.Task[None]],
     ) -> None:
         self.handler = handler

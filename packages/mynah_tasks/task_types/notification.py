@@ -1,15 +1,16 @@
 """notification: tells somebody something, over a channel that is known by name."""
 
-import asyncio
 import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import orjson
 from pydantic import Field, JsonValue
 
+from mynah_resilience.calls import invoke
 from mynah_tasks.errors import TaskError, Unretryable
 from mynah_tasks.task_types.typed import NotConfigured, Payload, typed
 
@@ -81,7 +82,7 @@ class Webhook:
 
     async def send(self, notification: Notification) -> None:
         """Deliver; raises NotSent, or Refused for an answer that will not change."""
-        await asyncio.to_thread(self._post, orjson.dumps(notification.model_dump()))
+        await invoke(partial(self._post, orjson.dumps(notification.model_dump())))
 
     def _post(self, body: bytes) -> None:
         request = urllib.request.Request(self._url, body, self._headers, method="POST")  # noqa: S310  # checked above
