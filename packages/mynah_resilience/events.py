@@ -168,11 +168,16 @@ class _Listener:
         try:
             while self._waiting:
                 told = self._waiting.popleft()
-                call = invoke(functools.partial(self.handler, told.data), executor=self._threads)
-                run = asyncio.create_task(call, name=f"handle {self._event}", context=told.context)
+                run = asyncio.create_task(self._call(told.data), name=f"handle {self._event}", context=told.context)
                 (outcome,) = await asyncio.gather(run, return_exceptions=True)
                 if isinstance(outcome, Exception):
                     log.error("%r failed on %s", self.handler, self._event, exc_info=outcome)
                 told.heard.set_result(None)
         finally:
             self._is_working = False
+
+    async def _call(self, data: object) -> None:
+        try:
+            await invoke(functools.partial(self.handler, data), executor=self._threads)
+        except SystemExit as error:  # it would end the event loop
+            raise RuntimeError(f"raised {error!r}") from error

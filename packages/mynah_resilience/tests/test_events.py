@@ -3,6 +3,7 @@ import contextlib
 import contextvars
 import functools
 import logging
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -70,6 +71,27 @@ class Counter:
 
 
 @pytest.mark.req("EVB-02", "FLAW-J4")
+@pytest.mark.req("EVB-02")
+async def test_a_handler_that_would_end_the_process_only_fails(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[str] = []
+
+    def leave(data: str) -> None:
+        sys.exit(data)
+
+    async def leave_at_once(data: str) -> None:
+        sys.exit(data)
+
+    async with EventBus(patience=5) as events:
+        for handler in (leave, leave_at_once, heard.append):
+            events.subscribe("x", handler)
+        await events.publish("x", "one")
+        await events.publish("x", "two")
+
+    assert heard == ["one", "two"]
+    assert [r.exc_info[0] for r in caplog.records if r.exc_info] == [RuntimeError] * 4
+    assert "raised SystemExit('two')" in caplog.text
+
+
 async def test_a_handler_needs_no_name_even_when_it_fails(caplog: pytest.LogCaptureFixture) -> None:
     counter = Counter()
     partial = functools.partial(int, base=10)
