@@ -8,6 +8,7 @@ from typing import Any
 
 from stt_worker.engines import SpeechTranscriber
 from stt_worker.engines.choice import choose
+from stt_worker.engines.errors import BadWords
 
 
 def prepare(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,6 +43,9 @@ def _opened(engine: str, folder: str) -> SpeechTranscriber:
 
 @lru_cache(maxsize=1)
 def _learned(engine: str, folder: str, vocabulary: str | None) -> dict[str, Any]:
-    intents = json.loads(Path(vocabulary).read_bytes()) if vocabulary else None
+    try:
+        intents = json.loads(Path(vocabulary).read_bytes()) if vocabulary else None
+    except ValueError as error:
+        raise BadWords(f"The vocabulary is damaged: {error}") from error
     learned = _opened(engine, folder).learn(intents)
     return {"mode": learned.mode, "words": learned.words, "lost": learned.lost_templates}

@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -35,18 +36,33 @@ class Transcription:
         self._settings = settings
         self._vocabulary: str | None = None
         self._turn = asyncio.Lock()
+        self._stack = AsyncExitStack()
         self.engine = settings.engine
 
     async def __aenter__(self) -> Self:
-        self._pool = ProcessPool(1)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        known = sorted(self._folder.glob("vocabulary-*.json"), key=lambda path: path.stat().st_mtime)
-        self._vocabulary = str(known[-1]) if known else None
-        await self._prepare()
+        async with AsyncExitStack() as stack:
+            self._pool = ProcessPool(1)
+            stack.push_async_callback(self._pool.aclose, GRACE_S)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            await self._recall()
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await self._pool.aclose(GRACE_S)
+        await self._stack.aclose()
+
+    async def _recall(self) -> None:
+        """Load the engine with the vocabulary that was learned last; one that is damaged is removed."""
+        known = sorted(self._folder.glob("vocabulary-*.json"), key=lambda path: path.stat().st_mtime)
+        while known:
+            try:
+                return await self._prepare(known[-1])
+            except EngineFailed as error:
+                if error.retryable:
+                    raise
+                log.warning("%s is removed: %s", known[-1], error)
+                known.pop().unlink()
+        return await self._prepare(None)
 
     @handles(at_once=1, waiting=50)
     async def transcribe(self, recording: Transcribe) -> Transcript:
@@ -82,8 +98,11 @@ class Transcription:
             if str(path) == self._vocabulary:
                 return
             await asyncio.to_thread(_write, path, content)
-            self._vocabulary = str(path)
-            await self._prepare()
+            try:
+                await self._prepare(path)
+            except EngineFailed:
+                await asyncio.to_thread(path.unlink)
+                raise
 
     async def _samples(self, audio: bytes) -> Samples:
         """16 kHz mono of a WAV, or of bare samples."""
@@ -98,9 +117,11 @@ class Transcription:
         except AudioError as error:
             raise MynahError(str(error), code="bad_audio") from error
 
-    async def _prepare(self) -> None:
+    async def _prepare(self, vocabulary: Path | None) -> None:
         """Load the engine, or have it learn a vocabulary; says which engine it is and why."""
-        told = await self._run(prepare, {}, PREPARED_WITHIN)
+        known = str(vocabulary) if vocabulary else None
+        told = await self._run(prepare, {"vocabulary": known}, PREPARED_WITHIN)
+        self._vocabulary = known
         self.engine = told["engine"]
         log.info("%s It knows %d words (%s).", told["why"], told["words"], told["mode"])
 

@@ -139,8 +139,8 @@ def _compiled(intents: Mapping[str, Any], cache: Path) -> Grammar:
 
     try:
         return GrammarCache(cache).grammar(intents, compiled)
-    except (VocabularyError, TypeError) as error:
-        raise BadWords(f"No grammar can be made of the vocabulary: {error}") from error
+    except (VocabularyError, TypeError, KeyError, ValueError, AttributeError) as error:  # it may be anything
+        raise BadWords(f"No grammar can be made of the vocabulary: {error!r}") from error
 
 
 def _check(audio: Samples, sample_rate: int, language: str | None) -> None:

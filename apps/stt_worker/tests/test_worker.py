@@ -108,14 +108,33 @@ async def test_it_knows_its_vocabulary_before_anybody_tells_it_again(tmp_path, a
         assert (transcript.text, transcript.mode) == ("what time is it", "grammar")
 
 
-async def test_a_vocabulary_of_another_language_and_one_that_is_none_change_nothing(tmp_path, assistant, say):
+@pytest.mark.parametrize(
+    "other",
+    [
+        Vocabulary(intents={"language": "de", "intents": {}}, language="de"),
+        Vocabulary(intents={"language": "en", "intents": {"Broken": "what time is it"}}),
+        Vocabulary(intents={"intents": {"Broken": {"data": [{"sentences": ["what (time"]}]}}}),
+    ],
+    ids=["another language", "no sentences", "no grammar"],
+)
+async def test_a_vocabulary_that_it_cannot_use_leaves_the_one_before_also_at_the_next_start(
+    tmp_path, assistant, say, other
+):
+    question = to_bytes(say("what time is it"))
     async with recogniser(tmp_path, "sphinx") as stage:
         await stage.send(Vocabulary(intents=assistant))
-        await stage.send(Vocabulary(intents=assistant, language="de"))
-        await stage.send(Vocabulary(intents={"language": "en", "intents": {"Broken": "what time is it"}}))
-        transcript = await transcribe(stage, to_bytes(say("what time is it")))
+        await transcribe(stage, question)
+        await stage.send(other)
+        assert (await transcribe(stage, question)).text == "what time is it"
+    async with recogniser(tmp_path, "sphinx") as stage:
+        assert (await transcribe(stage, question)).text == "what time is it"
 
-        assert (transcript.text, transcript.mode) == ("what time is it", "grammar")
+
+async def test_a_damaged_vocabulary_is_put_away_at_the_start(tmp_path):
+    (tmp_path / "vocabulary-0.json").write_bytes(b"{damaged")
+    async with recogniser(tmp_path, "sphinx") as stage:
+        assert (await transcribe(stage, SECOND)).mode == "dictation"
+    assert not list(tmp_path.glob("vocabulary-*"))
 
 
 async def test_a_language_that_the_engine_does_not_know_is_refused_in_words(tmp_path):
