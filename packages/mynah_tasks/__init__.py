@@ -1,1 +1,1 @@
-"""mynah_tasks."""
+"""Work that is accepted is done, or its failure can be seen; `engine.TaskEngine` is the door, `facades` the others."""

@@ -10,7 +10,7 @@ TaskError                  expected; `code` is stable and for machines, the mess
 ├── DependencyCycle        tasks depend on each other in a circle
 ├── NotStorable            a durable store cannot keep the payload or the result
 ├── StaleClaim             an outcome came from an attempt that no longer holds the task
-├── StoreUnavailable       the store could not write: nothing of the call has happened
+├── StoreUnavailable       the store could not write, or a server's answer was lost
 │   └── StoreLocked        another process has the store open
 ├── Unretryable            a processor says that another attempt makes no sense
 └── IllegalTransition      a step between states that no task may take
@@ -82,7 +82,11 @@ class StaleClaim(TaskError):
 
 
 class StoreUnavailable(TaskError):
-    """The store's disk or server failed; what was asked for has not happened."""
+    """The store's disk or server failed.
+
+    What was asked for has not happened; on a server, it may have when the connection broke in the middle. With the same
+    ids it can be asked for again.
+    """
 
     code = "store_unavailable"
 

@@ -73,7 +73,7 @@ class Recorder:
             await self._insist(claim, lambda: self._store.release(claim, delay), error)
 
     async def give_back(self, claim: Claim, *, was_begun: bool) -> None:
-        """Let another engine begin the task anew, unless it was begun and may be only once."""
+        """Let another engine begin the task anew, this attempt uncounted, unless it was begun and may be only once."""
         try:
             if claim.task.max_retries or not was_begun:
                 await self._store.release(claim)

@@ -63,7 +63,7 @@ class Task:
     timeout: float | None = None
     """Seconds that one attempt may take; None takes the engine's default."""
     max_retries: int = 3
-    """Attempts after the first one; with 0 the work is never begun twice, whatever happens."""
+    """Attempts after the first one, besides those that a shutdown interrupts; with 0 the work is never begun twice."""
     cpu_intensive: bool = False
     memory_intensive: bool = False
     io_bound: bool = False

@@ -3,7 +3,7 @@
 A store holds the truth about every task: which wait, for what, in which order, who may run them, and what became of
 them. It counts an attempt before it hands it out, so that a task that kills its process is known by it, and it accepts
 an outcome only from the attempt that holds the task (`Claim.token`). Everything a call reports has been written down as
-durably as the store can; a call that raises StoreUnavailable has changed nothing.
+durably as the store can; a call that raises StoreUnavailable has changed nothing, unless a server's answer was lost.
 
 Order: the smaller priority first and, within one, in the order in which tasks became ready. A task that has waited
 `Rules.ageing` seconds counts as one priority more urgent, and so on, so that nothing starves.
