@@ -12,11 +12,14 @@ from pydantic import ValidationError
 
 from mynah_bus.context import Context, new_id
 from mynah_bus.errors import BadMessage
+from mynah_bus.logs import printable
 from mynah_bus.packet import Packet
 from mynah_contracts import CATALOGUE, HEADER, Envelope, Kind, Message
 
 MANY = 100
 """Errors of a message above which it would take long to look at them."""
+LONGEST_NAME = 40
+"""Characters of a name that somebody else gave which are shown."""
 
 _PARAMETER = re.compile(r"\\\{[a-z_]+\\\}")
 _MARKS = frozenset(Envelope.model_fields) - {"type"}
@@ -175,7 +178,7 @@ def _agreed(declared: type[Message] | None, envelope: Envelope) -> type[Message]
             raise BadMessage(f"Unknown type {envelope.type!r}.")
         declared = named
     elif envelope.type and envelope.type != declared.contract.name:
-        raise BadMessage(f"The topic carries {declared.contract.name}, not {envelope.type}.")
+        raise BadMessage(f"The topic carries {declared.contract.name}, not {envelope.type!r}.")
     if envelope.v > declared.contract.version:
         raise BadMessage(
             f"{declared.contract.name} {envelope.v} is newer than {declared.contract.version}, the version known here.",
@@ -188,5 +191,10 @@ def _reason(error: ValidationError) -> str:
     if error.error_count() > MANY:
         return f"{error.error_count()} things are wrong"
     first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}" if where else first["msg"]
+    where = ".".join(_named(str(part)) for part in first["loc"])
+    return printable(f"{where}: {first['msg']}" if where else first["msg"])
+
+
+def _named(key: str) -> str:
+    """A field or an index as it is; what others call their entries quoted and cut."""
+    return key if len(key) <= LONGEST_NAME and (key.isidentifier() or key.isdecimal()) else repr(key[:LONGEST_NAME])

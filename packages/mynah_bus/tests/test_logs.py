@@ -39,6 +39,29 @@ def test_a_line_of_text_says_when_who_how_bad_what_and_of_which_turn(capsys):
     assert second.endswith(" - a.worker - WARNING - of no turn")
 
 
+FORGED = "2026-11-22 12:00:00,000 - router - INFO - forged"
+UNPRINTABLE = ("\x1b]0;title\x07", "\x1b[2J", "\x9b2J", "\r", "\u2028", "\u202e", "\x00")
+
+
+@pytest.mark.req("S05")
+@pytest.mark.usefixtures("logging_as_found")
+@pytest.mark.parametrize("foreign", [f"x\n{FORGED}", *UNPRINTABLE])
+def test_nothing_that_others_wrote_ends_a_line_of_text_or_commands_the_terminal(capsys, foreign):
+    logs.set_up("INFO", "text")
+    with conversation(turn=foreign):
+        log.info("They said %s", foreign)
+    log.warning("It went wrong", exc_info=ValueError(foreign))
+    lines = capsys.readouterr().err.split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert [line for line in lines if " - a.worker - " in line] == [lines[0], lines[1]]
+    assert FORGED not in lines
+
+
+def test_what_is_printable_stays_as_it_is():
+    assert logs.printable("Grüße, 你好 │ 20 °C 😀") == "Grüße, 你好 │ 20 °C 😀"
+    assert logs.printable("a\n\x1b\u2028") == r"a\n\x1b\u2028"
+
+
 @pytest.mark.usefixtures("logging_as_found")
 def test_a_line_of_json_says_the_same_to_machines(capsys):
     logs.set_up("DEBUG", "json")

@@ -11,7 +11,19 @@ from mynah_bus import BadMessage, Context
 from mynah_bus.packet import Packet
 from mynah_bus.tests.garbage import HEADERS, HOSTILE, PAYLOADS, damaged
 from mynah_bus.wire import decode, encode, message_type, peek
-from mynah_contracts import CATALOGUE, HEADER, Failed, Health, MemoryQuery, Message, Say, Speech, Transcribe, Transcript
+from mynah_contracts import (
+    CATALOGUE,
+    HEADER,
+    CharacterUpdate,
+    Failed,
+    Health,
+    MemoryQuery,
+    Message,
+    Say,
+    Speech,
+    Transcribe,
+    Transcript,
+)
 from mynah_contracts.tests.strategies import messages
 
 every_message = pytest.mark.parametrize("declared", CATALOGUE.values(), ids=CATALOGUE)
@@ -151,6 +163,24 @@ def test_what_does_not_fit_is_a_bad_message_of_one_sentence(payload: bytes) -> N
     assert str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert len(str(refusal.value)) < 500
+
+
+LONG_KEY = "x" * 70_000
+
+
+@pytest.mark.req("S05")
+@pytest.mark.parametrize("key", ["x\nrouter/1 │ down\x1b[31m", LONG_KEY, f"{LONG_KEY}\n", "a b", ""])
+def test_the_names_that_others_give_are_quoted_and_cut(key: str) -> None:
+    with pytest.raises(BadMessage) as refusal:
+        decode(Packet("mynah/character/update", orjson.dumps({"data": {"traits": {key: "much"}}})), CharacterUpdate)
+    assert str(refusal.value).isprintable()
+    assert len(str(refusal.value)) < 200
+    assert f"traits.{key[:3]!r}"[:-1] in str(refusal.value)
+
+
+def test_a_type_that_does_not_fit_its_topic_is_quoted() -> None:
+    with pytest.raises(BadMessage, match=r"^The topic carries memory\.query, not 'a\\nb'\.$"):
+        decode(typed({"type": "a\nb", "data": {"text": "x"}, "v": 1}), MemoryQuery)
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", '"nan"', '"Infinity"', "1e400"])
