@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import groupby
 from typing import Final
 
 from mynah_bus import ModelThread
 from router_worker.answers import missed, rung
 from router_worker.store import StoreError
+from router_worker.tasks import Tasks
 from router_worker.timers import Timer, Timers
 
 log = logging.getLogger(__name__)
@@ -17,21 +18,26 @@ log = logging.getLogger(__name__)
 CLOCK_CHECK_S: Final = 60.0
 
 
+Announce = Callable[[str, str], Awaitable[bool]]
+"""Says a text at a place; whether it need not be said again."""
+
+
 class Bell:
-    """Watches the timers; `announce` says a text at the place where its timer was set."""
+    """Watches the timers; `announce` says a text at the place where its timer was set, in one of `tasks`."""
 
     def __init__(
-        self, timers: Timers, thread: ModelThread, changed: asyncio.Event, announce: Callable[[str, str], None]
+        self, timers: Timers, thread: ModelThread, changed: asyncio.Event, announce: Announce, tasks: Tasks
     ) -> None:
         self._timers = timers
         self._thread = thread
         self._changed = changed
         self._announce = announce
+        self._tasks = tasks
 
     async def tell_missed(self) -> None:
         """Say what was due while nobody was here."""
         for place, timers in _by_place(await self._thread(self._timers.missed)):
-            self._announce(missed(timers), place)
+            self._tasks.start(self._tell(missed(timers), place, timers), "missed timers")
 
     async def ring(self) -> None:
         """Announce timers when they are due."""
@@ -43,11 +49,16 @@ class Bell:
                     await self._changed.wait()
                 continue
             for place, timers in _by_place(await self._thread(self._timers.due)):
-                self._announce(rung(timers), place)
+                self._tasks.start(self._tell(rung(timers), place, timers), "timers")
             try:
                 await self._thread(self._timers.follow_clock)
             except StoreError as error:
                 log.warning("The timers could not follow the clock: %s", error)
+
+    async def _tell(self, text: str, place: str, timers: list[Timer]) -> None:
+        """Forget timers once they are told: who is killed in between tells them again."""
+        if await self._announce(text, place):
+            await self._thread(self._timers.told, *(timer.id for timer in timers))
 
 
 def _by_place(timers: Iterable[Timer]) -> list[tuple[str, list[Timer]]]:

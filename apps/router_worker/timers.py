@@ -147,10 +147,7 @@ class Timers:
         return max(min(running) - self._now(), 0) / 1e6 if running else None
 
     def due(self) -> tuple[Timer, ...]:
-        """The timers to ring now, each once, the earliest first; they are gone from the disk before they ring.
-
-        A disk that refuses is no reason for silence: they ring, and may be told as missed after a restart.
-        """
+        """The timers to ring now, each once, the earliest first; until they are `told`, a restart finds them missed."""
         now = self._now()
         ringing = sorted(
             (kept for kept in self._timers.values() if kept.due_us is not None and kept.due_us <= now),
@@ -159,14 +156,23 @@ class Timers:
         shown = tuple(map(self._shown, ringing))
         for kept in ringing:
             del self._timers[kept.id]
-        self._tell(shown)
+        try:
+            self._write_all(ringing)
+        except StoreError as error:
+            log.warning("That a timer rings could not be kept: %s", error)
         return shown
 
     def missed(self) -> tuple[Timer, ...]:
         """What was due while nobody was there, once: `left_s` says how long ago."""
         missed, self._missed = self._missed, ()
-        self._tell(missed)
         return missed
+
+    def told(self, *timers: int) -> None:
+        """Forget these, which were due: they were heard. A disk that refuses may have them told again."""
+        try:
+            self._delete(list(timers))
+        except StoreError as error:
+            log.warning("A timer was told that may be told again after a restart: %s", error)
 
     def follow_clock(self) -> None:
         """Write the due times anew if somebody has set the wall clock; costs nothing if not."""
@@ -196,12 +202,6 @@ class Timers:
                 self._write(connection, kept)
             self._write_running(connection)
 
-    def _tell(self, timers: tuple[Timer, ...]) -> None:
-        try:
-            self._delete([timer.id for timer in timers])
-        except StoreError as error:
-            log.warning("A timer is told that may be told again after a restart: %s", error)
-
     def _keep(self, kept: _Kept) -> Timer:
         with self._store.writing() as connection:
             if kept.id == 0:
@@ -213,6 +213,12 @@ class Timers:
             self._write(connection, kept)
         self._timers[kept.id] = kept
         return self._shown(kept)
+
+    def _write_all(self, timers: list[_Kept]) -> None:
+        if timers:
+            with self._store.writing() as connection:
+                for kept in timers:
+                    self._write(connection, kept)
 
     def _write(self, connection: Connection, kept: _Kept) -> None:
         wall_us = None if kept.due_us is None else kept.due_us + self._offset()

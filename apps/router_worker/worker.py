@@ -95,6 +95,7 @@ class Conversation:
         self._store = Store(bus.settings.home / "router" / "router.sqlite")
         self._thread = ModelThread("intents")
         self._tasks = Tasks()
+        self._announcements = Tasks()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -116,6 +117,8 @@ class Conversation:
             stack.callback(ringing.cancel)
             stack.callback(telling.cancel)
             stack.callback(self._cancel_all)
+            # What is cancelled because we leave was not told: who waits for that goes first.
+            await stack.enter_async_context(self._announcements)
             self._stack = stack.pop_all()
         return self
 
@@ -325,7 +328,8 @@ class Conversation:
             await self._bus.until_up(Role.TTS, Role.SATELLITE, timeout=SOMEBODY_WITHIN)
         await bell.tell_missed()
 
-    def _announce(self, text: str, place: str) -> None:
+    async def _announce(self, text: str, place: str) -> bool:
+        """Say it to its end, or until somebody stops it; False if it failed."""
         satellite = place if self._is_present(place) else self._settings.default_satellite
         with conversation(turn=new_id(), session=satellite):
             live = self._begin(
@@ -337,6 +341,8 @@ class Conversation:
             )
         live.say(text, by=TIMER)
         live.complete(TIMER)
+        await live.ended.wait()
+        return live.turn.state is not State.FAILED
 
     # -- lifetime
 
@@ -348,7 +354,7 @@ class Conversation:
         shopping = ShoppingList(self._store)
         answers = Answers(timers, shopping, lambda: datetime.now().astimezone(), self._settings.hours)
         self._mind = Mind(self._bus, self._thread, self._recogniser, answers, Conversations(time.monotonic))
-        return Bell(timers, self._thread, self._mind.done, self._announce)
+        return Bell(timers, self._thread, self._mind.done, self._announce, self._announcements)
 
     def _cancel_all(self) -> None:
         for live in self._turns:

@@ -1,6 +1,6 @@
 import pytest
 
-from mynah_contracts import Ask, PlaybackStatus, Role, Say
+from mynah_contracts import Ask, PlaybackControl, PlaybackStatus, Role, Say
 from router_worker.answers.confirmation import Confirmations, is_no, is_yes
 from router_worker.intents import Intent
 from router_worker.timers import Clocks
@@ -83,8 +83,43 @@ async def test_timers_that_were_due_while_nobody_was_there_are_told_at_their_pla
             ("office", "While I was away, your 5 minute timer was done 5 minutes ago."),
             ("kitchen", "While I was away, your pizza timer was done 4 minutes ago."),
         }
+        for turn in {turn for turn, _ in home.sent(Say)}:
+            await home.ended(turn)
+        await nudge(home)
     async with house(clocks=watch.clocks, rooms=("kitchen", "office")) as home:
         await home.ask("t3", "what time is it")
+        assert len(home.sent(Say)) == 1
+
+
+async def test_a_timer_whose_announcement_was_not_heard_to_its_end_is_told_as_missed(house):
+    watch = Watch()
+    async with house(clocks=watch.clocks, deaf=True) as home:
+        await home.stage.ask(Ask(text="set a timer for 5 minutes"), role=Role.GUEST)
+        watch.now += 300
+        await nudge(home)
+        assert await rings(home) == ("kitchen", "Your 5 minute timer is done.")
+    watch.now += 60
+    async with house(clocks=watch.clocks, deaf=True) as home:
+        assert await rings(home) == ("kitchen", "While I was away, your 5 minute timer was done 1 minute ago.")
+    watch.now += 60
+    async with house(clocks=watch.clocks) as home:
+        assert await rings(home) == ("kitchen", "While I was away, your 5 minute timer was done 2 minutes ago.")
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+async def test_a_timer_whose_announcement_was_heard_or_stopped_is_not_told_again(house, is_stopped):
+    watch = Watch()
+    async with house(clocks=watch.clocks, deaf=is_stopped) as home:
+        await home.stage.ask(Ask(text="set a timer for 5 minutes"), role=Role.GUEST)
+        watch.now += 300
+        await nudge(home)
+        ring = await home.stage.received(Say)
+        if is_stopped:
+            await home.tell(None, PlaybackControl(action="stop", satellite="kitchen"))
+        await home.ended(ring.envelope.turn)
+        await nudge(home)
+    async with house(clocks=watch.clocks) as home:
+        await home.ask("t", "what time is it")
         assert len(home.sent(Say)) == 1
 
 
