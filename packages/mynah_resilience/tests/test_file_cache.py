@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mynah_resilience import FileCache
-from mynah_resilience.file_cache import PARTIAL
+from mynah_resilience.file_cache import LOCK, PARTIAL
 from mynah_resilience.testing import FakeClock
 
 WRITER = str(Path(__file__).with_name("cache_writer.py"))
@@ -107,6 +108,51 @@ async def test_what_was_used_longest_ago_goes_when_it_is_too_much(tmp_path: Path
         cache.put(key, b"x" * 400)
         await clock.advance(1)
     assert [cache.get(key) is not None for key in ("a", "b", "c")] == [False, True, True]
+
+
+@pytest.mark.req("CAC-03")
+def test_a_full_cache_is_looked_through_once_for_many_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[object] = []
+    listdir = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: looks.append(path) or listdir(path))
+    for number in range(400):
+        FileCache(tmp_path, max_entries=320).put(f"phrase {number}", b"wav")
+    assert len(looks) < 12
+    assert 300 < len(FileCache(tmp_path)) <= 320
+
+
+async def test_values_that_grow_old_one_by_one_are_not_looked_for_each_time(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[object] = []
+    listdir = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: looks.append(path) or listdir(path))
+    for number in range(400):
+        FileCache(tmp_path, max_age=100, clock=clock).put(f"phrase {number}", b"wav")
+        await clock.advance(1)
+    assert len(looks) < 120
+    assert 100 <= len(FileCache(tmp_path)) <= 104
+
+
+@pytest.mark.parametrize("notes", [b"", b"garbage", b"1 2", b"\xff\xff", b"nan nan nan"])
+def test_what_is_not_known_about_the_values_is_looked_up(tmp_path: Path, notes: bytes) -> None:
+    cache = FileCache(tmp_path, max_entries=2)
+    for key in ("a", "b"):
+        cache.put(key, b"1")
+    (tmp_path / LOCK).write_bytes(notes)
+    cache.put("c", b"1")
+    assert len(cache) == 2
+
+
+def test_replaced_and_removed_values_are_not_counted(tmp_path: Path) -> None:
+    cache = FileCache(tmp_path, max_bytes=1000, max_entries=2)
+    for size in (900, 10, 900):
+        cache.put("a", b"x" * size)
+        cache.put("b", b"y" * 10)
+        cache.remove("b")
+        cache.remove("c")
+        entries, noted, _ = (tmp_path / LOCK).read_text().split()
+        assert (int(entries), int(noted)) == (1, only_file(tmp_path).stat().st_size)
 
 
 def test_a_value_larger_than_the_whole_cache_displaces_nothing(tmp_path: Path) -> None:
