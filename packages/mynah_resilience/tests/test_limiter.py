@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from mynah_resilience import RateLimiter, WrongThread
+from mynah_resilience import CircuitBreaker, RateLimiter, WrongThread
 from mynah_resilience.testing import FakeClock
 
 
@@ -29,6 +29,53 @@ async def test_sixty_pass_at_once_and_the_sixty_first_waits_a_second(clock: Fake
     await clock.advance(10)
     assert passed[60:] == [(60, 1.0), (61, 2.0), (62, 3.0)]
     await asyncio.gather(*askers)
+
+
+class Service:
+    """An API that refuses more than `most` requests within a minute, and fails every third one."""
+
+    def __init__(self, most: int, clock: FakeClock) -> None:
+        self.asked: list[float] = []
+        self.refused = 0
+        self._most = most
+        self._clock = clock
+
+    async def ask(self) -> None:
+        now = self._clock()
+        self.asked.append(now)
+        if sum(at > now - 60 for at in self.asked) > self._most:
+            self.refused += 1
+            raise PermissionError("429")
+        if len(self.asked) % 3 == 0:
+            raise ConnectionError("503")
+
+
+@pytest.mark.req("RL-02")
+async def test_an_api_refuses_nothing_that_came_through_a_limiter(clock: FakeClock) -> None:
+    service = Service(60, clock)
+    limited, breaker = limiter(clock, requests_per_minute=30), CircuitBreaker("api", 100, adaptive=False, clock=clock)
+
+    async def ask() -> None:
+        async with limited:
+            await breaker.call(service.ask)
+
+    askers = [asyncio.create_task(ask()) for _ in range(90)]
+    await clock.settle()
+    await clock.advance(120)
+    outcomes = await asyncio.gather(*askers, return_exceptions=True)
+    assert service.refused == 0
+    assert sum(isinstance(outcome, ConnectionError) for outcome in outcomes) == 30
+    assert service.asked[-1] == 1000 + 120
+    assert breaker.status().failures < 2  # who waits for his turn has not failed
+
+
+@pytest.mark.req("RL-02")
+async def test_who_is_turned_away_learns_when_to_come_again(clock: FakeClock) -> None:
+    limited = limiter(clock, requests_per_minute=30, burst=2)
+    assert [limited.try_acquire() for _ in range(3)] == [True, True, False]
+    await clock.advance(limited.retry_in)
+    assert limited.try_acquire()
+    assert limited.retry_in == 2.0
 
 
 async def test_a_smaller_burst_spreads_them(clock: FakeClock) -> None:
