@@ -86,11 +86,10 @@ class Dispatcher:
                 async with Deadline(self._clock, LAST_WORDS):
                     await self.all_ended()
         except TimeoutError:
-            log.error(  # noqa: TRY400  # no place of interest
-                "%d tasks do not end although they were cancelled, %d outcomes are not stored",
-                len(self._attempts),
-                len(self._settling),
-            )
+            if self._attempts:
+                log.error("%d tasks do not end although they were cancelled", len(self._attempts))  # noqa: TRY400
+            if self._settling:
+                log.error("%d outcomes were not stored in time", len(self._settling))  # noqa: TRY400
         finally:
             for task in self._going_on():
                 task.cancel()
@@ -187,7 +186,8 @@ class Dispatcher:
             if not attempt.is_over:
                 await self._make(attempt, registered, timeout)
         finally:
-            if not self._loop.is_closed() and self._decide(attempt, TaskStatus.FAILED):
+            if not attempt.is_over and not self._loop.is_closed():
+                self._decide(attempt, TaskStatus.FAILED)
                 verdict = Verdict(TaskStatus.FAILED, "ended without an outcome")
                 self._keep(self._recorder.settle(attempt.claim, verdict, self._leave(attempt)))
             if attempt.worker:

@@ -102,6 +102,7 @@ async def test_a_store_that_does_not_answer_delays_the_end_by_a_second_at_most(s
     stopping = asyncio.create_task(engine.shutdown(timeout=5))
     assert [await clock.to_next_timer(), await clock.to_next_timer()] == [5, 1]
     await stopping
+    assert "1 outcomes were not stored in time" in caplog.text
 
 
 @pytest.mark.req("SHD-02")
