@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from mynah_contracts.envelope import Identifier
 from mynah_contracts.message import Command, Event, Part, Stream
 from mynah_contracts.roles import Role
 
@@ -12,7 +13,7 @@ class ChatMessage(Part):
     """One thing said in a conversation."""
 
     role: Literal["user", "assistant"]
-    content: str
+    content: str = Field(max_length=100_000)
 
 
 class LlmDelta(Stream, topic="llm/stream", by=Role.LLM, to=(Role.ROUTER, Role.SKILL)):
@@ -48,8 +49,8 @@ class LlmRequest(
 
     text: str = Field(max_length=100_000)
     history: list[ChatMessage] = Field(default_factory=list, max_length=100)
-    system: str = ""
-    user: str = ""
+    system: str = Field(default="", max_length=20_000)
+    user: Identifier = ""
     """Whose memories may be used."""
     use_rag: bool = True
     rag_k: int = Field(default=5, ge=1, le=50)
@@ -60,4 +61,4 @@ class LlmRequest(
 class LlmCancel(Event, topic="llm/cancel", by=(Role.ROUTER, Role.SKILL, Role.GUEST), to=Role.LLM):
     """Stop thinking about a turn."""
 
-    turn_id: str
+    turn_id: Identifier

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from mynah_contracts.envelope import Identifier
 from mynah_contracts.message import Command, Event, Part, State
 from mynah_contracts.roles import Role
 
@@ -41,7 +42,7 @@ class MemoryQuery(
 
     text: str = Field(max_length=20_000)
     top_k: int = Field(default=5, ge=1, le=50)
-    user: str = ""
+    user: Identifier = ""
     max_tokens: int | None = Field(default=None, ge=1, le=10_000)
     context_window: int = Field(default=0, ge=0, le=5)
     """How many neighbours of each match come along."""
@@ -65,8 +66,8 @@ class MemoryStore(
     """Remember a text."""
 
     text: str = Field(min_length=1, max_length=20_000)
-    user: str = ""
-    speaker: str = ""
+    user: Identifier = ""
+    speaker: Identifier = ""
 
 
 class MemoryForget(Command, topic="memory/forget", by=(Role.SKILL, Role.GUEST), to=Role.MEMORY, reply=MemoryChanged):
@@ -84,7 +85,7 @@ class MemoryForget(Command, topic="memory/forget", by=(Role.SKILL, Role.GUEST), 
         }
     )
 
-    user: str = ""
+    user: Identifier = ""
     text: str | None = Field(default=None, min_length=1, max_length=20_000)
     """Either this, or `everything`."""
     everything: bool = False
@@ -126,9 +127,9 @@ class CharacterUpdate(
 ):
     """Change the assistant's character; what is None stays."""
 
-    name: str | None = None
-    description: str | None = None
-    system_prompt: str | None = None
-    voice: str | None = None
-    traits: dict[str, Trait] = Field(default_factory=dict)
+    name: str | None = Field(default=None, max_length=80)
+    description: str | None = Field(default=None, max_length=2_000)
+    system_prompt: str | None = Field(default=None, max_length=20_000)
+    voice: str | None = Field(default=None, max_length=80)
+    traits: dict[Annotated[str, Field(max_length=80)], Trait] = Field(default_factory=dict, max_length=50)
     reset_traits: bool = False

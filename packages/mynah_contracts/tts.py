@@ -92,4 +92,4 @@ class PlaybackControl(
 
     action: Literal["pause", "resume", "stop"]
     satellite: Name | Literal[""] = ""
-    reason: str = ""
+    reason: str = Field(default="", max_length=200)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from mynah_contracts.envelope import Identifier
 from mynah_contracts.message import Command, Event, Part
 from mynah_contracts.roles import Role
 
@@ -50,4 +51,4 @@ class Ask(Command, topic="turn/ask", by=(Role.SKILL, Role.GUEST), to=Role.ROUTER
     """Ask the assistant in writing."""
 
     text: str = Field(min_length=1, max_length=20_000)
-    user: str = ""
+    user: Identifier = ""

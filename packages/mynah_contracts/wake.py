@@ -27,4 +27,4 @@ class MicControl(Event, topic="wake/mic", by=(Role.SKILL, Role.GUEST), to=Role.S
 
     action: Literal["mute", "unmute"]
     satellite: Name | Literal[""] = ""
-    reason: str = ""
+    reason: str = Field(default="", max_length=200)

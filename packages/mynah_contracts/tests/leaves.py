@@ -44,3 +44,25 @@ def minimal(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema(ref_template="{model}")
     fields: dict[str, Any] = example(schema, schema.get("$defs", {}))
     return fields
+
+
+def boundless(schema: dict[str, Any]) -> Iterator[str]:
+    """The fields of a JSON Schema, and of what it refers to, that may hold text or items without end."""
+    for described in (schema, *schema.get("$defs", {}).values()):
+        for name, field in described.get("properties", {}).items():
+            yield from (name for _ in _open_ends(field))
+
+
+def _open_ends(field: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    match field:
+        case {"type": "string"} if not field.keys() & {"maxLength", "pattern", "enum", "const", "format"}:
+            yield field
+        case {"type": "array"} if "maxItems" not in field:
+            yield field
+        case {"type": "object", "additionalProperties": dict()}:
+            if "maxProperties" not in field:
+                yield field
+            if "maxLength" not in field.get("propertyNames", {}):
+                yield field
+    for part in (*field.get("anyOf", ()), *(field[key] for key in ("items", "additionalProperties") if key in field)):
+        yield from _open_ends(part)

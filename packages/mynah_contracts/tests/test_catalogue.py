@@ -2,16 +2,16 @@
 
 import itertools
 import re
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
-from mynah_contracts import CATALOGUE, Command, Envelope, Frame, Kind, Message, Role, State, Stream
-from mynah_contracts.tests.leaves import leaves, minimal, models, planted
+from mynah_contracts import CATALOGUE, Command, Envelope, Frame, Kind, Message, Name, Role, State, Stream
+from mynah_contracts.tests.leaves import boundless, leaves, minimal, models, planted
 from mynah_contracts.tests.strategies import ANY_JSON, fields, messages
 
 repeatedly = settings(max_examples=25, deadline=None, derandomize=True)
@@ -115,6 +115,24 @@ def test_what_does_not_fit_is_refused_and_what_fits_can_be_sent_on(
     except ValidationError:
         return
     assert through_the_wire(message) == message
+
+
+@every_message
+@pytest.mark.req("F25")
+def test_nothing_that_a_guest_sends_is_boundless(declared: type[Message]) -> None:
+    if Role.GUEST in declared.contract.by:
+        assert list(boundless(declared.model_json_schema())) == []
+
+
+def test_what_is_boundless_is_found() -> None:
+    class Loose(BaseModel):
+        text: str | None
+        texts: list[Annotated[str, Field(max_length=2)]]
+        numbers: dict[str, int]
+        name: Name
+        kind: Literal["a", "b"]
+
+    assert list(boundless(Loose.model_json_schema())) == ["text", "texts", "numbers", "numbers"]
 
 
 @every_message
