@@ -22,6 +22,10 @@ class CharacterError(Exception):
     """The characters cannot be read or kept; the message says why, for people."""
 
 
+class ImpossibleCharacterError(CharacterError):
+    """No character can be like that."""
+
+
 class UnknownCharacterError(CharacterError):
     """There is no character of that name."""
 
@@ -119,7 +123,7 @@ class Characters:
         """Who the assistant is after a change; what is None, and each trait that is not given, stays.
 
         A name that is known becomes the current character, which the other changes are made to; a new name makes a
-        new character out of the current one. Raises ValueError for what no character can be, CharacterError.
+        new character out of the current one. Raises ImpossibleCharacterError, CharacterError.
         """
         given = {"description": description, "system_prompt": system_prompt, "voice": voice}
         with self._changing:
@@ -129,9 +133,13 @@ class Characters:
             base = kept.initial_traits if reset_traits else kept.character.traits
             known_as = kept.character.name if current in cast.characters else name
             changes = {key: value for key, value in given.items() if value is not None}
-            character = Character.model_validate(
-                {**kept.character.model_dump(), **changes, "name": known_as, "traits": {**base, **(traits or {})}}
-            )
+            changed_traits = {**base, **(traits or {})}
+            try:
+                character = Character.model_validate(
+                    {**kept.character.model_dump(), **changes, "name": known_as, "traits": changed_traits}
+                )
+            except ValidationError as error:
+                raise ImpossibleCharacterError(f"No character can be like that: {_reason(error)}") from None
             changed = _Kept(character=character, initial_traits=kept.initial_traits)
             self._write(_Cast(current=current, characters={**cast.characters, current: changed}))
         return character
@@ -145,7 +153,7 @@ class Characters:
             pass
         except ValidationError as error:
             self.set_aside = self._move()
-            log.error("The characters cannot be understood (%s): set aside as %s.", error, self.set_aside)  # noqa: TRY400  # the file is at fault, not the code
+            log.error("The characters cannot be understood (%s): set aside as %s.", _reason(error), self.set_aside)  # noqa: TRY400  # the file is at fault, not the code
         except OSError as error:
             raise CharacterError(f"the characters at {self._path} cannot be read: {error.strerror}") from error
         first = _Kept(character=self._first, initial_traits=self._first.traits)
@@ -176,6 +184,12 @@ class Characters:
         except OSError as error:
             raise CharacterError(f"the damaged {self._path} cannot be set aside: {error.strerror}") from error
         return copy
+
+
+def _reason(error: ValidationError) -> str:
+    """What is wrong first, on one line, without a word of what somebody wrote."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{first['loc'][0]}: {first['msg']}" if first["loc"] else first["msg"]
 
 
 def _found(cast: _Cast, name: str) -> _Kept:

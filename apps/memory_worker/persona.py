@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from memory_worker.character import Character as Persona
-from memory_worker.character import CharacterError, Characters
+from memory_worker.character import CharacterError, Characters, ImpossibleCharacterError
 from mynah_bus import EngineFailed, MynahError, handles, in_thread, produces
 from mynah_contracts import Character, CharacterGet, CharacterResult, CharacterUpdate
 
@@ -41,8 +41,8 @@ class Persons:
         )
         try:
             fields = _fields(await in_thread(changing))
-        except ValueError as error:
-            raise MynahError(f"No character can be like that: {error}", code="refused") from error
+        except ImpossibleCharacterError as error:
+            raise MynahError(f"{error}.", code="refused") from error
         except CharacterError as error:
             raise EngineFailed(str(error)) from error
         yield CharacterResult(**fields)

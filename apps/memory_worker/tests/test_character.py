@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memory_worker.character import MYNAH, Character, CharacterError, Characters, UnknownCharacterError
+from memory_worker.character import (
+    MYNAH,
+    Character,
+    CharacterError,
+    Characters,
+    ImpossibleCharacterError,
+    UnknownCharacterError,
+)
 
 TARS = Character(
     name="Tars", description="A robot.", system_prompt="You are Tars.", voice="en-us", traits={"humor": 75}
@@ -78,7 +85,7 @@ def test_a_new_name_makes_a_new_character_of_the_current_one(characters):
     ],
 )
 def test_what_no_character_can_be_is_refused_and_nothing_changes(characters, path, wrong):
-    with pytest.raises(ValueError, match="Character"):
+    with pytest.raises(ImpossibleCharacterError, match=r"^No character can be like that: \w+: [^\n]+$"):
         characters.change(**wrong)
     assert characters.current() == MYNAH
     assert not path.exists()
@@ -112,7 +119,8 @@ def test_a_damaged_file_is_set_aside_and_said_to_be(characters, path, content, c
     path.write_bytes(content)
     assert characters.current() == MYNAH
     assert characters.set_aside.read_bytes() == content
-    assert "set aside" in caplog.text
+    assert "set aside" in caplog.messages[0]
+    assert len(caplog.messages[0].splitlines()) == 1
     assert characters.change(voice="de") == characters.current()
 
 

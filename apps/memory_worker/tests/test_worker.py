@@ -301,10 +301,21 @@ async def test_a_change_of_character_is_answered_told_and_kept(library):
 
 async def test_a_character_that_cannot_be_is_refused(library):
     async with library() as memory:
-        with pytest.raises(RequestFailed, match="No character can be like that") as failure:
-            await memory.stage.ask(CharacterUpdate(name=""))
+        with pytest.raises(RequestFailed) as failure:
+            await memory.stage.ask(CharacterUpdate(name="", traits={"": 5}))
 
         assert failure.value.code == "refused"
+        assert str(failure.value) == "No character can be like that: name: String should have at least 1 character."
+
+
+async def test_what_somebody_wrote_of_a_character_is_in_no_log(library, caplog):
+    secret = {f"our safe opens with {number}": 5 for number in range(50)}
+    async with library() as memory:
+        with caplog.at_level("DEBUG"), pytest.raises(RequestFailed, match=r"traits: [^:\n]+\.$"):
+            await memory.stage.ask(CharacterUpdate(traits=secret))
+
+    assert "No character can be like that" in caplog.text
+    assert "our safe" not in caplog.text
 
 
 # -- much at once
