@@ -12,22 +12,26 @@ class Echo:
 
     engine = "echo"
 
-    async def __aenter__(self) -> Self:
-        """Keep something."""
-        (BusSettings().home / "kept").touch()
-        return self
-
-    async def __aexit__(self, *error: object) -> None: ...
-
     @handles(at_once=10)
     async def recall(self, query: MemoryQuery) -> MemoryResults:
         """Say it back."""
         return found(query.text)
 
 
+class Notebook:
+    """Keeps something."""
+
+    async def __aenter__(self) -> Self:
+        """Write it down."""
+        (BusSettings().home / "kept").touch()
+        return self
+
+    async def __aexit__(self, *error: object) -> None: ...
+
+
 def build() -> Worker:
     """The worker as it runs."""
-    return Worker(Role.MEMORY, Echo())
+    return Worker(Role.MEMORY, Notebook(), Echo())
 
 
 if __name__ == "__main__":
