@@ -197,7 +197,7 @@ class Arena:
 async def requests(arena: Arena) -> tuple[Match, Match]:
     """Requests one after the other, and 32 at a time."""
     alone, crowd = Match(), Match()
-    topic, replies = "mynah/memory/query/c", "mynah/reply/llm/c"
+    topic, replies = "mynah/memory/query/c", "mynah/reply/llm/c/memory"
     async with AsyncExitStack() as stack:
         echo = await stack.enter_async_context(arena.c("the C echo", Role.MEMORY, topic, "echo", replies))
         await echo.ready()
@@ -218,7 +218,7 @@ async def requests(arena: Arena) -> tuple[Match, Match]:
 async def frames(arena: Arena) -> Match:
     """Frames one way, sent by C as fast as they are confirmed."""
     match = Match()
-    topic, replies = "mynah/stt/transcribe_part", "mynah/reply/satellite/c"
+    topic, replies = "mynah/stt/transcribe_part", "mynah/reply/satellite/c/stt"
     async with AsyncExitStack() as stack:
         sender = await stack.enter_async_context(arena.c("the sender", Role.SATELLITE, replies, "send", replies))
         c = await stack.enter_async_context(arena.c("the C counter", Role.STT, f"{topic}/c", "count", replies))

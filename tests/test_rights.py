@@ -29,13 +29,18 @@ class Place:
     """The role whose name stands in the topic."""
     directed: bool = False
     """Whether it is one worker's own topic of a command."""
+    answerer: Role | None = None
+    """Who answers there."""
 
     def may_send(self, role: Role) -> bool:
         if self.message is None:
-            return self.about is role or any(
-                role in declared.contract.to and self.about in declared.contract.by
-                for declared in CATALOGUE.values()
-                if declared.contract.kind is Kind.COMMAND
+            return self.about is role or (
+                (self.answerer is role or self.about is Role.GUEST)
+                and any(
+                    role in declared.contract.to and self.about in declared.contract.by
+                    for declared in CATALOGUE.values()
+                    if declared.contract.kind is Kind.COMMAND
+                )
             )
         return role in self.message.contract.by and self.about in {None, role}
 
@@ -75,6 +80,8 @@ def places() -> Iterator[Place]:
                 yield Place(f"{topic}/x1", message, about, directed=True)
     for role in Role:
         yield Place(f"mynah/reply/{role.value}/x1", about=role)
+        for answerer in Role:
+            yield Place(f"mynah/reply/{role.value}/x1/{answerer.value}", about=role, answerer=answerer)
     for stranger in (
         "mynah/unknown/word",
         "mynah/stt",

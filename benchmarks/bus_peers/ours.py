@@ -58,7 +58,7 @@ async def ask() -> None:
     async with Bus(Role.LLM) as bus:
         await bus.ready(10)
         await bus.until_up(Role.MEMORY, timeout=10)
-        text = _padding(MemoryQuery(text=""), bus.reply_topic)
+        text = _padding(MemoryQuery(text=""), f"{bus.reply_topic}/memory")
         async for line in _lines():
             in_flight, seconds = line.split()
             _say(await _round(bus, text, int(in_flight), float(seconds)))

@@ -44,13 +44,17 @@ class Asking:
             send=self._send,
             streaming=parts,
             pending=self._pending,
+            reply_to=f"{self._reply_topic}/{command.contract.to[0].value}",
         )
 
-    def heard(self, received: Received) -> bool:
-        """Tell a request of what has come for it; False when nobody waits for that."""
+    def heard(self, topic: str, received: Received) -> bool:
+        """Tell a request of what has come for it; False when nobody waits for that, there.
+
+        Rights go by topic: only the role that is asked can answer where it is expected to.
+        """
         identifier = received.envelope.correlation_id or (received.correlation or b"").decode(errors="replace")
         exchange = self._pending.get(identifier)
-        if exchange is None:
+        if exchange is None or exchange.reply_to != topic:
             return False
         exchange.answered(received)
         return True
@@ -76,10 +80,10 @@ class Asking:
             context=exchange.context,
             identifier=exchange.id,
             correlation_id=exchange.id,
-            reply_to=self._reply_topic,
+            reply_to=exchange.reply_to,
         )
         packet.expires = exchange.expires
         if instance is None:  # whoever takes it may be a stranger who reads no envelope
-            packet.response_topic = self._reply_topic
+            packet.response_topic = exchange.reply_to
             packet.correlation = exchange.id.encode()
         return self._attempt(packet, told)

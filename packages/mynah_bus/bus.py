@@ -349,7 +349,7 @@ class Bus:
             if self._reports.try_acquire():
                 log.info("Ignored an answer that does not fit: %s", error)
             return
-        if not self._asking.heard(received):
+        if not self._asking.heard(packet.topic, received):
             self.count("late_answers")
 
     def may_reply(self, reply_to: str) -> bool:

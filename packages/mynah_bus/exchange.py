@@ -45,8 +45,10 @@ class Exchange:
         send: Send,
         streaming: bool,
         pending: "dict[str, Exchange]",
+        reply_to: str,
     ) -> None:
         self.command = command
+        self.reply_to = reply_to
         self.id = new_id()
         self.context = current()
         self._contract = command.contract

@@ -255,7 +255,7 @@ async def test_a_worker_that_has_accepted_within_100_ms_keeps_the_request(broker
         assert texts(await asked) == ["?"]
         assert now() - began == pytest.approx(3.0)
         assert one.asked + two.asked == 1
-        said = [packet.payload for packet in stage.broker.published if packet.topic == bus.reply_topic]
+        said = [packet.payload for packet in stage.broker.published if packet.topic.startswith(bus.reply_topic)]
         assert [orjson.loads(payload)["type"] for payload in said[1:]] == ["system.accepted", "memory.results"]
 
 
@@ -276,7 +276,9 @@ async def test_a_request_that_comes_twice_is_answered_twice_and_done_once():
         await again(stage.broker, "mynah/memory/query/one")
         assert texts(await asked) == ["?"]
         await again(stage.broker, "mynah/memory/query/one")
-        answers = [p for p in stage.broker.published if p.topic == bus.reply_topic and b"memory.results" in p.payload]
+        answers = [
+            p for p in stage.broker.published if p.topic.startswith(bus.reply_topic) and b"memory.results" in p.payload
+        ]
         assert part.asked == 1
         assert len(answers) == 2
         assert answers[0].payload == answers[1].payload
@@ -300,12 +302,25 @@ async def test_late_double_and_unknown_answers_are_counted_and_ignored(broker):
         assert bus.counters["late_answers"] == 3
 
 
+@pytest.mark.req("S05")
+@pytest.mark.parametrize("topic", ["", "/tts", "/memory/tts", "x/memory"])
+async def test_an_answer_on_the_topic_of_another_role_is_counted_and_ignored(broker, topic):
+    async with puppet(broker, "one", MemoryQuery) as worker, joined(broker, Role.SKILL) as bus:
+        asked = asyncio.create_task(bus.request(MemoryQuery(text="?")))
+        request = await worker.heard()
+        worker.answer(replace(request, reply_to=f"{bus.reply_topic}{topic}"), found("forged"))
+        await asyncio.sleep(0.001)
+        worker.answer(request, found("here"))
+        assert texts(await asked) == ["here"]
+        assert request.reply_to == f"{bus.reply_topic}/memory"
+
+
 async def test_an_answer_that_does_not_fit_is_counted_and_ignored(broker):
     async with puppet(broker, "one", MemoryQuery) as worker, joined(broker, Role.SKILL) as bus:
         asked = asyncio.create_task(bus.request(MemoryQuery(text="?")))
         request = await worker.heard()
         for payload in (b"", b"{", b'{"type": "no.such"}', b'{"type": "memory.results", "data": {"results": 1}}'):
-            broker.publish(replace(broker.published[-1], topic=bus.reply_topic, payload=payload))
+            broker.publish(replace(broker.published[-1], topic=f"{bus.reply_topic}/memory", payload=payload))
         worker.answer(request, LlmResponse(reply="to another question"))
         worker.answer(request, found("here"))
         assert texts(await asked) == ["here"]

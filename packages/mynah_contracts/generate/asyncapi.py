@@ -18,9 +18,10 @@ A payload is an envelope in JSON, whose `data` is what is described for each mes
 defaults; fields that are unknown are ignored by who receives them, and not sent. A frame's payload is the bytes of its
 audio; its envelope travels beside it, as the MQTT 5 user property `mynah`.
 
-A request names the topic for its answer as MQTT 5 response topic, below `mynah/reply/<user>/`, and gets its
-correlation data back. An MQTT 3.1.1 client writes `reply_to` and `correlation_id` into the envelope instead. A command
-without either is answered on the topic of its answer."""
+A request names the topic for its answer as MQTT 5 response topic, and gets its correlation data back. The topic is
+`mynah/reply/<user>/<instance>/<role that answers>`, of a guest any below `mynah/reply/guest/`. An MQTT 3.1.1 client
+writes `reply_to` and `correlation_id` into the envelope instead. A command without either is answered on the topic of
+its answer."""
 
 
 def document() -> dict[str, Any]:

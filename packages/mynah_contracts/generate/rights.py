@@ -68,7 +68,7 @@ def _rule(acltype: str, topic: str, *, allow: bool = True, priority: int = 0) ->
 
 
 def _sent(base: str, role: Role) -> Iterator[str]:
-    """Where a role may publish; replies go to those who may ask it something, and to itself as an echo."""
+    """Where a role may publish: it answers those who may ask it something, and itself as an echo."""
     yield f"{base}/reply/{role.value}/#"
     for message, topic in _topics(base, speaker=role):
         if role in message.contract.by:
@@ -76,7 +76,12 @@ def _sent(base: str, role: Role) -> Iterator[str]:
             if message.contract.kind is Kind.COMMAND:
                 yield f"{topic}/+"
         if message.contract.kind is Kind.COMMAND and role in message.contract.to:
-            yield from (f"{base}/reply/{asker.value}/#" for asker in message.contract.by)
+            yield from (_answers(base, asker, role) for asker in message.contract.by)
+
+
+def _answers(base: str, asker: Role, answerer: Role) -> str:
+    """Where one role answers another and nobody else does; tools at a shell hear all answers on one topic."""
+    return f"{base}/reply/{asker.value}/" + ("#" if asker is Role.GUEST else f"+/{answerer.value}")
 
 
 def _heard(base: str, role: Role) -> Iterator[str]:

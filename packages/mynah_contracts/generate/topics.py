@@ -27,8 +27,9 @@ what is unknown is ignored. Where a field is *the payload*, the message is audio
 envelope travels beside it as the MQTT 5 user property `mynah` (by hand, each field may be a user property of its own).
 
 A **command** is done by one worker of the role, which hears it on `$share/<role>/<topic>` and, when it is meant for
-one, on `<topic>/<instance>`. Its answer goes to the MQTT 5 response topic, which lies below `mynah/reply/<user>/`;
-without one, to the topic of the answer. An **event** goes to everyone who listens; a **state** is retained, so that
+one, on `<topic>/<instance>`. Its answer goes to the MQTT 5 response topic, which is
+`mynah/reply/<user>/<instance>/<role that answers>`, of a guest any below `mynah/reply/guest/`; without one, to the
+topic of the answer. An **event** goes to everyone who listens; a **state** is retained, so that
 late joiners hear it; a **stream** is one of many small pieces and may be lost.
 """
 
@@ -50,7 +51,8 @@ def command_line(message: type[Message], schemas: dict[str, Schema]) -> str:
     if contract.reply is None:
         return f"mosquitto_pub {login} -V 5 -q 1 -t {topic} {said}"
     answer = " > answer.wav" if contract.reply.contract.body else ""
-    return f"mosquitto_rr {login} -V 5 -q 1 -t {topic} -e {BASE}/reply/{user.value}/1 {said}{answer}"
+    replies = f"{BASE}/reply/{user.value}/1" + ("" if user is Role.GUEST else f"/{contract.to[0].value}")
+    return f"mosquitto_rr {login} -V 5 -q 1 -t {topic} -e {replies} {said}{answer}"
 
 
 def example(schema: Schema, schemas: dict[str, Schema]) -> Any:  # noqa: C901, PLR0911  # a case for each shape of a schema
