@@ -37,17 +37,20 @@ class EmployeePool(Facade):
     async def execute_parallel(self, tasks: Iterable[Work], *, timeout: float | None = POOL.timeout) -> list[Any]:
         """What the pieces return, in their order, each within `timeout` seconds; cancelled, it cancels them.
 
-        Raises WorkFailed, naming the first that did not complete, when all have ended.
+        Raises WorkFailed, naming the first that did not complete, when all have ended; what is refused stops all.
         """
-        results = await asyncio.gather(*(self._do(work, timeout) for work in tasks))
+        doing = [asyncio.ensure_future(self._do(work, timeout)) for work in tuple(tasks)]
+        try:
+            results = await asyncio.gather(*doing)
+        finally:
+            await asyncio.gather(*(each for each in doing if each.cancel()), return_exceptions=True)
         for number, result in enumerate(results):
             if result.status is not TaskStatus.COMPLETED:
                 raise WorkFailed(f"piece {number} ended {result.status}: {result.error}")
         return [result.result for result in results]
 
     async def _do(self, work: Work, timeout: float | None) -> TaskResult:
-        payload = {"processor": lambda _: work()}
-        blocks = not inspect.iscoroutinefunction(work)
+        payload, blocks = {"processor": lambda _: work()}, not inspect.iscoroutinefunction(work)
         task = create_task(TaskType.CUSTOM, payload, io_bound=blocks, timeout=timeout, max_retries=0)
         await self.engine.submit(task, wait=LONGEST_WAIT)
         try:

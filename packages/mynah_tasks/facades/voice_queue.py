@@ -35,8 +35,7 @@ class AsyncVoiceQueue:
 
     async def dequeue(self) -> VoiceTask:
         """Wait for the next task and take it, in flight until `complete_task`; raises EngineStopped at the end."""
-        claims = await self._store.claim(1, lambda: True)
-        if not claims:
+        if not (claims := await self._store.claim(1, lambda: True)):
             raise EngineStopped("the voice queue was closed")
         self.in_flight[claims[0].task.id] = claims[0]
         entry = await self._store.get(claims[0].task.id)
@@ -48,7 +47,8 @@ class AsyncVoiceQueue:
         if task_id not in self.in_flight:
             raise UnknownTask(f"task {task_id} is not in flight")
         status = TaskStatus.FAILED if error else TaskStatus.COMPLETED
-        await self._store.finish(self.in_flight.pop(task_id), Outcome(status, result, error))
+        await self._store.finish(self.in_flight[task_id], Outcome(status, result, error))
+        self.in_flight.pop(task_id, None)
 
     def is_full(self) -> bool:
         """Whether the next task would be refused."""

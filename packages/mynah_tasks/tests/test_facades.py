@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import mynah_tasks.facades
-from mynah_tasks.errors import EngineStopped, NotStorable, QueueFull, TaskError, UnknownTaskType
+from mynah_tasks.errors import EngineStopped, NotStorable, QueueFull, StoreUnavailable, TaskError, UnknownTaskType
 from mynah_tasks.facades import (
     AdvancedAsyncProcessor,
     AsyncTaskQueue,
@@ -208,6 +208,26 @@ async def test_a_piece_that_fails_is_named_when_all_have_ended():
         assert sorted(ended) == [0, 2]
         (letter,) = await pool.engine.dead_letters()
         assert letter.retry_count == 0
+
+
+async def test_no_piece_goes_on_when_one_is_refused():
+    async def hang():
+        await asyncio.get_running_loop().create_future()
+
+    class Failing(MemoryStore):
+        async def add(self, tasks):
+            if self.counts.running:
+                raise StoreUnavailable("the disk is full")
+            ids = await super().add(tasks)
+            await asyncio.sleep(0)
+            return ids
+
+    pool = EmployeePool()
+    pool.engine._store = Failing()
+    async with pool:
+        with pytest.raises(StoreUnavailable):
+            await pool.execute_parallel([hang, hang])
+        assert pool.engine._store.counts.running == 0
 
 
 async def test_pieces_whose_caller_has_gone_are_cancelled():

@@ -5,9 +5,10 @@ import threading
 import pytest
 
 from mynah_resilience import BreakerState, EventBus
-from mynah_tasks.errors import EngineStopped, QueueFull, UnknownTask
+from mynah_tasks.errors import EngineStopped, QueueFull, StoreUnavailable, UnknownTask
 from mynah_tasks.facades import AsyncVoiceQueue, EnhancedVoiceEngine, VoiceTask
 from mynah_tasks.states import TaskStatus
+from mynah_tasks.stores.memory import MemoryStore
 from mynah_tasks.task import Entry, Priority, TaskResult
 
 
@@ -281,6 +282,27 @@ async def test_a_full_voice_queue_refuses_at_once():
             await queue.enqueue(VoiceTask(priority=2))
         await queue.dequeue()
         await queue.enqueue(VoiceTask())
+
+
+@pytest.mark.req("Q-03")
+async def test_a_voice_task_stays_in_flight_until_the_store_has_its_end():
+    class Flaky(MemoryStore):
+        fails = True
+
+        async def finish(self, claim, outcome):
+            if self.fails:
+                raise StoreUnavailable("the disk is full")
+            await super().finish(claim, outcome)
+
+    store = Flaky()
+    async with AsyncVoiceQueue(store=store) as queue:
+        task_id = await queue.enqueue(VoiceTask())
+        await queue.dequeue()
+        with pytest.raises(StoreUnavailable):
+            await queue.complete_task(task_id)
+        store.fails = False
+        await queue.complete_task(task_id)
+        assert queue.in_flight == {}
 
 
 @pytest.mark.req("Q-03", "SHD-04")
