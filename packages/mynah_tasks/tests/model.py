@@ -131,7 +131,7 @@ class Model:
             self.line_up()
         self.begin()
 
-    def crash(self) -> None:
+    def crash(self, *, keeps_order: bool) -> None:
         """Die and start again."""
         for task_id in self.running():
             task = self.tasks[task_id]
@@ -141,7 +141,8 @@ class Model:
             else:
                 task.status, task.deadline = PENDING, None
                 self.make_ready(task)
-        self.line_up()
+        if not keeps_order:
+            self.line_up()
         self.begin()
 
     def replay(self, task_id: str, new: str) -> bool:

@@ -49,10 +49,6 @@ class EngineMachine(RuleBasedStateMachine):
         """A fresh store."""
         raise NotImplementedError
 
-    def store_after_a_crash(self) -> Store:
-        """The store as another process would find it if this one died now."""
-        raise NotImplementedError
-
     def do(self, work: Any) -> Any:
         """Run it, and all that follows from it."""
 
@@ -221,27 +217,39 @@ class MemoryMachine(EngineMachine):
         return MemoryStore()
 
 
-class SqliteMachine(EngineMachine):
-    """A store in a file, whose process may die at any moment."""
+class MortalMachine(EngineMachine):
+    """A process that may die at any moment."""
+
+    def store_after_a_crash(self) -> Store:
+        """The store as another process would find it if this one died now."""
+        raise NotImplementedError
+
+    @rule()
+    def crash(self) -> None:
+        left = self.store_after_a_crash()
+        told = list(self.told)
+        self.do_quietly(self.engine.shutdown(0))
+        self.told[:] = told
+        self.model.crash(keeps_order=self.keeps_order)
+        self.do(self.start(left))
+
+
+class SqliteMachine(MortalMachine):
+    """A store in a file."""
 
     lives = 0
 
     def make_store(self) -> Store:
         return SqliteStore(self.folder / "0.db")
 
-    @rule()
-    def crash(self) -> None:
+    def store_after_a_crash(self) -> Store:
         dead = self.folder / f"{self.lives}.db"
         self.lives += 1
         left = self.folder / f"{self.lives}.db"
         for suffix in ("", "-wal"):
             if (file := Path(f"{dead}{suffix}")).exists():
                 shutil.copy(file, f"{left}{suffix}")
-        told = list(self.told)
-        self.do_quietly(self.engine.shutdown(0))
-        self.told[:] = told
-        self.model.crash()
-        self.do(self.start(SqliteStore(left)))
+        return SqliteStore(left)
 
 
 limits = settings(
