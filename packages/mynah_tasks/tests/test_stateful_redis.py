@@ -13,7 +13,6 @@ from mynah_tasks.stores.redis import RedisStore
 from mynah_tasks.tests.redis_process import running_redis
 from mynah_tasks.tests.test_stateful import EXAMPLES, MortalMachine, limits
 
-
 DIE = """
 for _, key in ipairs(redis.call('KEYS', ARGV[1] .. '*')) do
   redis.call('COPY', key, ARGV[2] .. string.sub(key, #ARGV[1] + 1))
