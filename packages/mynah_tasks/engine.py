@@ -141,11 +141,19 @@ class TaskEngine:
             log.log(logging.INFO if self._store.durable else logging.WARNING, "%d tasks stay in the queue", left)
 
     async def _close_store(self) -> None:
+        """Close it, also while this is cancelled: whoever opens it next must find it closed."""
+        closing = asyncio.create_task(self._store.__aexit__(None, None, None), name="task store closes")
         try:
-            async with asyncio.timeout(LONGEST_CLOSE):
-                await self._store.__aexit__(None, None, None)
-        except TimeoutError:
-            log.error("the %s store was not closed after %g s", self._store.name, LONGEST_CLOSE)  # noqa: TRY400
+            await asyncio.wait([closing], timeout=LONGEST_CLOSE)
+        except asyncio.CancelledError:
+            await asyncio.wait([closing], timeout=LONGEST_CLOSE)
+            raise
+        finally:
+            if closing.done():
+                closing.result()
+            else:
+                closing.cancel()
+                log.error("the %s store was not closed after %g s", self._store.name, LONGEST_CLOSE)
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -76,6 +76,24 @@ async def test_a_shutdown_that_is_cancelled_gives_back_what_runs_and_closes(star
     assert (again.claim.task.id, again.claim.attempt) == (task_id, 1)
 
 
+@pytest.mark.parametrize("store", ["memory", "sqlite"], indirect=True)  # Redis sets timers of its own
+@pytest.mark.parametrize("moment", range(1, 25))
+async def test_a_shutdown_may_be_cancelled_at_any_moment(start, store, puppet, moment) -> None:
+    engine = await start(store, max_workers=2)
+    ids = await engine.submit_all([Task("work") for _ in range(3)])
+    acts = [await puppet.next(), await puppet.next()]
+    stopping = asyncio.create_task(engine.shutdown(0))
+    for _ in range(moment):
+        await asyncio.sleep(0)
+    stopping.cancel()
+    await asyncio.wait([stopping])
+    assert [act.was_cancelled for act in acts] == [True, True]
+    await engine.start()
+    for _ in ids:
+        (await puppet.next()).succeed()
+    assert [(await engine.wait_for_task(task_id)).status for task_id in ids] == ["completed"] * 3
+
+
 async def test_an_outcome_that_finds_the_store_closed_is_not_written_again_and_again(start, clock) -> None:
     class Closed(MemoryStore):
         async def finish(self, claim, outcome):
