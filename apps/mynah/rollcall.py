@@ -1,13 +1,40 @@
 """Who of the fleet is up: said when it changes, and when everybody is."""
 
+import os
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from mynah.visitor import is_resident
-from mynah_contracts import Health
+from mynah_contracts import Health, Role
 
 STYLES: Final = {"degraded": "yellow", "down": "red"}
+
+
+def rival(names: Collection[tuple[Role, str]], workers: Iterable[Health]) -> Health | None:
+    """Who has a name that we are about to give, or is a router, of which there is one; None: nobody is in our way."""
+    return next(
+        (
+            one
+            for one in workers
+            if one.status != "down"
+            and ((one.service, one.instance) in names or one.service is Role.ROUTER)
+            and (one.host != socket.gethostname() or _is_running(one.pid))
+        ),
+        None,
+    )
+
+
+def _is_running(pid: int) -> bool:
+    """Whether a process of this machine has not ended; its last word may be older than its end."""
+    try:
+        os.kill(max(pid, 1), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 class RollCall:

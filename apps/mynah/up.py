@@ -15,7 +15,7 @@ from mynah.board import Board
 from mynah.connection import LOCAL, guest, listens
 from mynah.errors import CommandFailed
 from mynah.fleet import ALARM, MODULES, Keeper, Pauses, Spec, ending
-from mynah.rollcall import RollCall
+from mynah.rollcall import RollCall, rival
 from mynah_bus import Bus, BusSettings
 from mynah_bus.mosquitto import BrokerFailed, Mosquitto, passwords, write_private
 from mynah_bus.mqtt import Address
@@ -58,7 +58,7 @@ async def up(settings: BusSettings, scale: Mapping[Role, int]) -> None:
         async with (
             _broker(settings, board) as silence,
             guest(settings, silence=silence) as bus,
-            _keeping(_specs(settings, scale), board),
+            _keeping(_free(_specs(settings, scale), bus), board),
         ):
             async with _calling(bus, RollCall(board.say, sum(scale.values()), began, _try_this())):
                 await stop.wanted()
@@ -175,6 +175,17 @@ def _specs(settings: BusSettings, scale: Mapping[Role, int]) -> list[Spec]:
         "GOMP_SPINCOUNT": "0",  # small models wait for work, they do not spin for it
     }
     return [Spec(role, str(number), environment) for role in MODULES for number in range(1, scale.get(role, 1) + 1)]
+
+
+def _free(specs: list[Spec], bus: Bus) -> list[Spec]:
+    """These, when nobody at the broker has one of their names; else CommandFailed says who."""
+    other = rival({(spec.role, spec.instance) for spec in specs}, bus.fleet.workers())
+    if other is not None:
+        raise CommandFailed(
+            f"{other.service.value}/{other.instance} is up at this broker already (process {other.pid} on "
+            f"{other.host}): stop its fleet first, or set MYNAH_BROKER_URL to another broker."
+        )
+    return specs
 
 
 def _try_this() -> str:

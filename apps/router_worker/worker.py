@@ -37,6 +37,7 @@ from mynah_contracts import (
     Vocabulary,
     WakeEvent,
 )
+from router_worker.alone import Alone
 from router_worker.answers import Answers
 from router_worker.arbitration import Arbitration
 from router_worker.bell import Bell
@@ -111,6 +112,7 @@ class Conversation:
             self._bus.fleet.on_change.add(self._fleet_changed)
             stack.callback(self._bus.fleet.on_change.discard, self._fleet_changed)
             await stack.enter_async_context(self._tasks)
+            await stack.enter_async_context(Alone(self._bus))
             bells = await stack.enter_async_context(asyncio.TaskGroup())
             ringing = bells.create_task(bell.ring(), name="timers")
             telling = bells.create_task(self._tell_missed(bell), name="missed timers")

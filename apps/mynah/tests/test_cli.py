@@ -285,6 +285,26 @@ def test_the_fleet_is_shown(mynah, home_broker, tmp_path):
     assert gone["status"] == "down"
 
 
+@pytest.mark.broker
+@pytest.mark.timeout(60)
+def test_a_fleet_does_not_join_a_broker_where_somebody_has_the_name_of_one_of_its_workers(mynah, home_broker, tmp_path):
+    command = [sys.executable, "-m", "mynah", "run", "llm"]
+    settings = environment(tmp_path, **home_broker, MYNAH_INSTANCE="1")
+    with subprocess.Popen(command, env=settings, cwd=tmp_path, stdin=subprocess.DEVNULL) as worker:
+        try:
+            asyncio.run(until_up(home_broker))
+            done = mynah("up", **home_broker)
+        finally:
+            worker.send_signal(signal.SIGTERM)
+        assert worker.wait(15) == 0
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"mynah: llm/1 is up at this broker already (process {worker.pid} on {socket.gethostname()}): "
+        "stop its fleet first, or set MYNAH_BROKER_URL to another broker.\n"
+    )
+
+
 async def until_up(settings: dict[str, str]) -> None:
     """Wait for the one worker."""
     where = BusSettings(home=Path(settings["MYNAH_HOME"]), broker_url=settings["MYNAH_BROKER_URL"])

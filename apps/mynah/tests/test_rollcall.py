@@ -1,13 +1,38 @@
 """What `mynah up` says of who comes and goes."""
 
 import io
+import os
+import socket
 import time
 
 import pytest
 
 from mynah.board import Board
-from mynah.rollcall import RollCall
+from mynah.rollcall import RollCall, rival
 from mynah_contracts import Health, Role
+
+
+def health(service: Role, status: str, **more: str) -> Health:
+    return Health(service=service, instance=more.pop("instance", "1"), status=status, **more)
+
+
+@pytest.mark.parametrize(
+    ("other", "is_in_the_way"),
+    [
+        (health(Role.STT, "up", instance="1", host="far"), True),
+        (health(Role.STT, "degraded", instance="1", host="far"), True),
+        (health(Role.STT, "up", instance="2", host="far"), False),
+        (health(Role.STT, "down", instance="1", host="far"), False),
+        (health(Role.STT, "starting", instance="1", host="far"), True),
+        (health(Role.ROUTER, "up", instance="of-another-fleet", host="far"), True),
+        (health(Role.STT, "up", instance="1", host=socket.gethostname(), pid=os.getpid()), True),
+        (health(Role.STT, "up", instance="1", host=socket.gethostname(), pid=2**22 + 1), False),
+    ],
+)
+def test_who_has_the_name_of_a_worker_or_is_a_second_router_is_in_the_way_of_a_fleet(other, is_in_the_way):
+    names = {(Role.STT, "1"), (Role.ROUTER, "1")}
+
+    assert rival(names, [health(Role.TTS, "up"), other]) == (other if is_in_the_way else None)
 
 
 @pytest.fixture
@@ -18,10 +43,6 @@ def said() -> list[tuple[str, str]]:
 @pytest.fixture
 def roll(said) -> RollCall:
     return RollCall(lambda who, line, style: said.append((who, line)), 2, time.monotonic(), "mynah ask")
-
-
-def health(service: Role, status: str, **more: str) -> Health:
-    return Health(service=service, instance=more.pop("instance", "1"), status=status, **more)
 
 
 def test_everybody_is_up_once_all_are_and_again_when_who_was_gone_is_back(roll, said):

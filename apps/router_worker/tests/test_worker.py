@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from mynah_bus import RequestFailed, conversation
+from mynah_bus import Bus, BusSettings, EngineFailed, RequestFailed, Worker, conversation
 from mynah_bus.wire import decode
 from mynah_contracts import (
     Answer,
@@ -23,6 +23,7 @@ from mynah_contracts import (
 )
 from router_worker.settings import RouterSettings
 from router_worker.turn import FILLER
+from router_worker.worker import Conversation
 
 TIME = "what time is it"
 STORY = "tell me a story about penguins"
@@ -259,6 +260,36 @@ async def test_noise_at_a_satellite_that_always_listens_is_not_answered(house):
 
 
 # -- never twice
+
+
+async def test_a_second_router_refuses_to_begin(house, tmp_path, recogniser):
+    async with house() as home:
+        second = Bus(Role.ROUTER, BusSettings(home=tmp_path / "second", instance="2"), link=home.stage.broker.link)
+        conversation_of_two = Conversation(second, settings(), recogniser=lambda: recogniser)
+
+        with pytest.raises(EngineFailed, match=r"^router/1 holds the conversation already \(process \d+ on [^)]+\)"):
+            async with Worker(second, conversation_of_two):
+                pass
+
+        await ask(home, TIME)
+
+
+@pytest.mark.parametrize(("seconds", "leaves"), [(-1.0, True), (1.0, False)])
+async def test_of_two_routers_that_began_together_the_younger_leaves(house, tmp_path, recogniser, seconds, leaves):
+    async with house(without=(Role.ROUTER,)) as home:
+        bus = Bus(Role.ROUTER, BusSettings(home=tmp_path, instance="2"), link=home.stage.broker.link)
+        living = asyncio.create_task(Worker(bus, Conversation(bus, settings(), recogniser=lambda: recogniser)).run())
+        await (await home.stage.bus(Role.GUEST)).until_up(Role.ROUTER, timeout=10)
+        twin = Health(service=Role.ROUTER, instance="1", status="up", started_at=bus.started_at + seconds, seq=1)
+        await home.stage.send(twin, role=Role.ROUTER)
+        if leaves:
+            with pytest.raises(BaseExceptionGroup) as failure:
+                await asyncio.wait_for(living, 10)
+            assert failure.group_contains(EngineFailed, match="router/1 holds the conversation already")
+        else:
+            await ask(home, TIME)
+            living.cancel()
+            await asyncio.wait({living})
 
 
 @pytest.mark.req("F22")
