@@ -179,14 +179,14 @@ class Foreman:
             return
         bad = b'{"data": 0}'
         packet = Packet(f"mynah/{command.contract.topic}/1", bad, qos=1, properties=((HEADER, bad.decode()),))
-        packet.response_topic, packet.correlation = self._bus.reply_topic, role.value.encode()
+        packet.response_topic, packet.correlation = f"{self._bus.reply_topic}/{role.value}", role.value.encode()
         read = self._read[packet.correlation] = asyncio.Event()
         self._bus.link.attempt(packet)
         async with asyncio.timeout(ANSWERS_WITHIN_S):
             await read.wait()
 
     def _refused(self, packet: Packet) -> None:
-        if packet.topic == self._bus.reply_topic and packet.correlation in self._read:
+        if packet.topic.startswith(self._bus.reply_topic) and packet.correlation in self._read:
             assert isinstance(decode(packet, None).message, Failed)
             self._read[packet.correlation].set()
         else:
