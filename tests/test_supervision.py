@@ -152,6 +152,17 @@ def test_a_second_fleet_in_the_same_home_is_refused_in_one_sentence(fleet):
 
 
 @pytest.mark.req("F18")
+def test_a_worker_that_dies_before_it_can_say_why_is_spoken_for(make_fleet):
+    fleet = make_fleet(MYNAH_TTS_ENGINE="no such engine")
+    fleet.launch()
+
+    fleet.until_said("tts/1        │ ended with exit code 1; starting it again in 2 s.", 60)
+
+    found = fleet.mynah("doctor", check=False).stdout
+    assert re.search(r"✗ tts/1: It dies again and again; its last words: .*", found), found
+
+
+@pytest.mark.req("F18")
 def test_a_worker_that_cannot_open_says_why_and_is_tried_less_and_less_often(make_fleet, tmp_path):
     fleet = make_fleet()
     (tmp_path / "memory").touch()  # where its folder should be

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -67,11 +67,20 @@ class Pauses:
 
 
 class Keeper:
-    """Keeps one process running as long as `keep` does; `say` is told who says what, and in which style."""
+    """Keeps one process running as long as `keep` does.
 
-    def __init__(self, spec: Spec, say: Callable[[str, str, str], None]) -> None:
+    `say` is told who says what, and in which style; `speak_for` of a process that dies again and again, and why.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        say: Callable[[str, str, str], None],
+        speak_for: Callable[[Spec, str], Awaitable[None]],
+    ) -> None:
         self._spec = spec
         self._say = say
+        self._speak_for = speak_for
         self._deaths: deque[float] = deque(maxlen=LOOP_OF)
         self._last_words = ""
 
@@ -84,9 +93,12 @@ class Keeper:
             now = time.monotonic()
             self._deaths.append(now)
             looping = len(self._deaths) == LOOP_OF and now - self._deaths[0] < 2 * STEADY_AFTER_S
-            why = f" It dies again and again; its last words: {self._last_words}" if looping else ""
+            why = f"It dies again and again; its last words: {self._last_words}" if looping else ""
             pause = pauses.after(now - began)
-            self._say(self._spec.name, f"ended with {ending(code)}; starting it again in {pause:.2g} s.{why}", ALARM)
+            words = f"ended with {ending(code)}; starting it again in {pause:.2g} s. {why}"
+            self._say(self._spec.name, words.rstrip(), ALARM)
+            if looping:
+                await self._speak_for(self._spec, why)
             await asyncio.sleep(pause)
 
     async def _once(self) -> int:

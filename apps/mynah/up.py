@@ -7,14 +7,16 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 from mynah.board import Board
 from mynah.connection import LOCAL, guest, listens
 from mynah.errors import CommandFailed
 from mynah.fleet import ALARM, MODULES, Keeper, Pauses, Spec, ending
+from mynah.proxy import speak_for
 from mynah.rollcall import RollCall, rival
 from mynah_bus import Bus, BusSettings
 from mynah_bus.mosquitto import BrokerFailed, Mosquitto, passwords, write_private
@@ -58,7 +60,7 @@ async def up(settings: BusSettings, scale: Mapping[Role, int]) -> None:
         async with (
             _broker(settings, board) as silence,
             guest(settings, silence=silence) as bus,
-            _keeping(_free(_specs(settings, scale), bus), board),
+            _keeping(_free(_specs(settings, scale), bus), board, partial(speak_for, settings)),
         ):
             async with _calling(bus, RollCall(board.say, sum(scale.values()), began, _try_this())):
                 await stop.wanted()
@@ -157,10 +159,12 @@ async def _background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _keeping(specs: list[Spec], board: Board) -> AsyncIterator[None]:
+async def _keeping(
+    specs: list[Spec], board: Board, speak: Callable[[Spec, str], Awaitable[None]]
+) -> AsyncIterator[None]:
     """Keep the processes running while the block lasts."""
     async with asyncio.TaskGroup() as tasks:
-        keeping = [tasks.create_task(Keeper(spec, board.say).keep(), name=spec.name) for spec in specs]
+        keeping = [tasks.create_task(Keeper(spec, board.say, speak).keep(), name=spec.name) for spec in specs]
         try:
             yield
         finally:

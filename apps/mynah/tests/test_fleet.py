@@ -22,8 +22,9 @@ class Stage:
     def __init__(self, program: str, folder: Path) -> None:
         (folder / "memory_worker.py").write_text(program)
         self.lines: list[str] = []
+        self.told: list[str] = []
         self._said = asyncio.Event()
-        self._keeper = Keeper(Spec(Role.MEMORY, "1", {"PYTHONPATH": str(folder)}), self._say)
+        self._keeper = Keeper(Spec(Role.MEMORY, "1", {"PYTHONPATH": str(folder)}), self._say, self._speak_for)
 
     @asynccontextmanager
     async def keeping(self) -> AsyncIterator[None]:
@@ -39,6 +40,10 @@ class Stage:
             while not any(words in line for line in self.lines):
                 self._said.clear()
                 await self._said.wait()
+
+    async def _speak_for(self, spec: Spec, why: str) -> None:
+        assert spec.name == "memory/1"
+        self.told.append(why)
 
     def _say(self, who: str, line: str, style: str) -> None:
         assert who == "memory/1"
@@ -97,6 +102,18 @@ async def test_who_dies_is_started_again(stage):
         await watched.until_said("again in 0.5 s")
 
     assert watched.lines[:3] == ["here", "ended with signal SIGKILL; starting it again in 0.25 s.", "here"]
+
+
+async def test_who_dies_again_and_again_is_spoken_for(stage):
+    watched = stage("raise SystemExit('The index is damaged.')\n")
+
+    async with watched.keeping():
+        await watched.until_said("again in 2 s")
+
+    ends = [line for line in watched.lines if line.startswith("ended")]
+    why = "It dies again and again; its last words: The index is damaged."
+    assert [line.endswith(f"s. {why}") for line in ends] == [False, False, True, True]
+    assert watched.told[0] == why
 
 
 def test_an_end_is_told_in_words():
