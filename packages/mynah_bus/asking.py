@@ -79,11 +79,11 @@ class Asking:
             source=self._source,
             context=exchange.context,
             identifier=exchange.id,
-            correlation_id=exchange.id,
+            correlation_id=exchange.correlation_id,
             reply_to=exchange.reply_to,
         )
         packet.expires = exchange.expires
         if instance is None:  # whoever takes it may be a stranger who reads no envelope
             packet.response_topic = exchange.reply_to
-            packet.correlation = exchange.id.encode()
+            packet.correlation = exchange.correlation_id.encode()
         return self._attempt(packet, told)

@@ -50,6 +50,8 @@ class Exchange:
         self.command = command
         self.reply_to = reply_to
         self.id = new_id()
+        self.correlation_id = new_id()
+        """What an answer must know; whoever is told of the request knows its `id`."""
         self.context = current()
         self._contract = command.contract
         self._timeout = timeout
@@ -73,7 +75,7 @@ class Exchange:
 
     def __enter__(self) -> Self:
         """Register, then send."""
-        self._pending[self.id] = self
+        self._pending[self.correlation_id] = self
         self._next()
         return self
 
@@ -81,7 +83,7 @@ class Exchange:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave nothing behind."""
-        del self._pending[self.id]
+        del self._pending[self.correlation_id]
         self._leave()
         if self._timer is not None:
             self._timer.cancel()

@@ -46,6 +46,7 @@ async def test_a_hundred_requests_answered_in_random_order_each_get_their_own_re
         answers = await asyncio.gather(*asked)
     assert [texts(answer) for answer in answers] == [[str(n)] for n in range(100)]
     assert len({request.envelope.correlation_id for request in heard}) == 100
+    assert not {request.envelope.correlation_id for request in heard} & {request.envelope.id for request in heard}
     assert bus.pending == 0
 
 
