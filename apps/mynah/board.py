@@ -4,8 +4,9 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from rich.console import Console
 from rich.text import Text
+
+from mynah.terminal import Terminal
 
 WIDTH: Final = 12
 COLOURS: Final = {
@@ -23,19 +24,11 @@ LOGGED: Final = re.compile(r"[\d-]{10} (?P<time>[\d:]{8}),\d{3} - \S+ - (?P<leve
 ALARMING: Final = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 
 
-class Terminal(Console):
-    """A console that does not end the process when nobody reads it any more."""
-
-    def on_broken_pipe(self) -> None:
-        """Say so to whoever prints."""
-        raise BrokenPipeError
-
-
 class Board:
     """Prints what each process says; once nobody reads, it tells `on_closed` and is silent."""
 
     def __init__(self, on_closed: Callable[[], None]) -> None:
-        self._terminal = Terminal(highlight=False, soft_wrap=True)
+        self._terminal = Terminal()
         self._on_closed = on_closed
         self._is_closed = False
 

@@ -17,11 +17,11 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from rich.text import Text
 
 from mynah.errors import CommandFailed
 from mynah.fleet import MODULES
+from mynah.terminal import Terminal
 from mynah_bus import BusSettings, MynahError, logs
 from mynah_bus.mosquitto import passwords
 from mynah_bus.mqtt import Address
@@ -36,7 +36,7 @@ app = typer.Typer(
 )
 broker_app = typer.Typer(help="The broker: who may do what.", no_args_is_help=True)
 app.add_typer(broker_app, name="broker")
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal()
 
 EXPECTED = (MynahError, OSError, ValueError)
 """What is the user's to know, not ours to mend."""
@@ -233,7 +233,7 @@ def main() -> None:
             sys.exit(BROKEN_PIPE)
         if not isinstance(first, EXPECTED):
             raise
-        Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble(("mynah: ", "red"), _sentence(first)))
+        Terminal(stderr=True).print(Text.assemble(("mynah: ", "red"), _sentence(first)))
         sys.exit(1)
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.live import Live
 
 from mynah.connection import guest
+from mynah.terminal import Terminal
 from mynah.view import FOLLOWED, View
 from mynah_bus import Bus, BusSettings, Received
 from mynah_bus.mqtt import Address
@@ -16,7 +17,7 @@ from mynah_contracts import CATALOGUE
 
 async def listen(settings: BusSettings, *, raw: bool, as_json: bool) -> None:
     """Show what happens, until interrupted: the conversation, or every message but sound."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Terminal()
     async with guest(settings) as bus:
         if raw or as_json:
             await _messages(bus, console, with_topics=raw)
