@@ -199,9 +199,10 @@ class House:
     async def reached(self, turn: str, *phases: str) -> TurnEvent:
         async with asyncio.timeout(10):
             while True:
-                event = await self.stage.next(TurnEvent)
-                if event.turn_id == turn and event.phase in phases:
-                    return event
+                for _, event in self.sent(TurnEvent):
+                    if event.turn_id == turn and event.phase in phases:
+                        return event
+                await self.stage.next(TurnEvent)
 
     @asynccontextmanager
     async def room(self, name: str) -> AsyncIterator[None]:

@@ -137,6 +137,7 @@ async def test_markup_is_not_read_aloud(house, model):
 async def test_without_a_language_model_intents_still_work_and_the_rest_says_what_is_missing(house):
     async with house(without=(Role.LLM,)) as home:
         assert (await home.ask("t1", TIME)).phase == "done"
+        await home.control("finish")
 
         ended = await home.ask("t2", STORY)
 
