@@ -145,9 +145,8 @@ class Journal:
             db.executemany("UPDATE state SET is_dead = 0 WHERE seq = (SELECT seq FROM task WHERE id = ?)", buried)
         if new:
             db.executemany("INSERT INTO task VALUES (?, ?, ?, ?, ?)", [self._constants(record) for record in new])
-            db.executemany(
-                "INSERT INTO tag VALUES (?, ?)", [(tag, record.seq) for record in new for tag in record.task.tags]
-            )
+            if tags := [(tag, record.seq) for record in new for tag in record.task.tags]:
+                db.executemany("INSERT INTO tag VALUES (?, ?)", tags)
         db.executemany(WRITE, [self._variables(record, now) for record in touched])
         ended = [record for record in touched if record.outcome]
         dead = self.dead + sum(record.status in DEADLY for record in ended) - len(self._buried)
