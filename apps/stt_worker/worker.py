@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import secrets
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -61,7 +62,7 @@ class Transcription:
                 if error.retryable:
                     raise
                 log.warning("%s is removed: %s", known[-1], error)
-                known.pop().unlink()
+                known.pop().unlink(missing_ok=True)
         return await self._prepare(None)
 
     @handles(at_once=1, waiting=50)
@@ -101,7 +102,7 @@ class Transcription:
             try:
                 await self._prepare(path)
             except EngineFailed:
-                await asyncio.to_thread(path.unlink)
+                await asyncio.to_thread(path.unlink, missing_ok=True)
                 raise
 
     async def _samples(self, audio: bytes) -> Samples:
@@ -147,7 +148,7 @@ class Transcription:
 
 
 def _write(path: Path, content: bytes) -> None:
-    draft = path.with_suffix(".draft")
+    draft = path.with_suffix(f".{secrets.token_hex(8)}")  # others of this role may write the same
     draft.write_bytes(content)
     draft.replace(path)
 

@@ -1,5 +1,6 @@
 """The speech-to-text worker on a bus without a broker, with engines in a process of their own."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -128,6 +129,23 @@ async def test_a_vocabulary_that_it_cannot_use_leaves_the_one_before_also_at_the
         assert (await transcribe(stage, question)).text == "what time is it"
     async with recogniser(tmp_path, "sphinx") as stage:
         assert (await transcribe(stage, question)).text == "what time is it"
+
+
+async def test_recognisers_that_share_a_home_learn_at_the_same_time(tmp_path, assistant):
+    workers = [
+        Worker(
+            Bus(Role.STT, BusSettings(home=tmp_path, instance=name)),
+            Transcription(tmp_path, SttSettings(engine="scripted")),
+        )
+        for name in "1234"
+    ]
+    async with serving(*workers) as stage:
+        for n in range(20):
+            await stage.send(Vocabulary(intents={**assistant, "skip_words": [str(n)]}))
+        await asyncio.gather(*(transcribe(stage, SECOND) for _ in range(8)))
+
+    assert not [packet for packet in stage.broker.published if packet.topic.endswith("system/error")]
+    assert sum(path.suffix != ".json" for path in tmp_path.glob("vocabulary-*")) == 0
 
 
 async def test_a_damaged_vocabulary_is_put_away_at_the_start(tmp_path):
