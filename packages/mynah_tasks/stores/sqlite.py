@@ -81,11 +81,12 @@ class SqliteStore(LocalStore):
 
     async def add(self, tasks: Sequence[Task]) -> list[str]:
         """Accept all or none; see `Store.add`."""
+        one = _encoded(tasks) if len(tasks) == 1 else None  # quicker here; many would hold up the loop
 
         def step(book: Book, now: Moment) -> list[str]:
-            specs = [encode_task(task) for task in tasks]
-            ids = book.add([as_stored(task, spec) for task, spec in zip(tasks, specs, strict=True)], now)
-            for task, spec in zip(tasks, specs, strict=True):
+            encoded = one or _encoded(tasks)
+            ids = book.add([task for task, _ in encoded], now)
+            for task, spec in encoded:
                 self._keeper.journal.stage(task.id, spec)
             return ids
 
@@ -211,3 +212,9 @@ class SqliteStore(LocalStore):
             self.halt()
         if self._writer:
             self._desk.arm(self._clock.monotonic() + AGAIN_IN)
+
+
+def _encoded(tasks: Sequence[Task]) -> list[tuple[Task, bytes]]:
+    """Each task as it will be read again, and its JSON."""
+    specs = [encode_task(task) for task in tasks]
+    return [(as_stored(task, spec), spec) for task, spec in zip(tasks, specs, strict=True)]
