@@ -170,9 +170,8 @@ class Characters:
                     new.flush()
                     os.fsync(new.fileno())
                     Path(new.name).replace(self._path)
-                except BaseException:
-                    Path(new.name).unlink()
-                    raise
+                finally:
+                    Path(new.name).unlink(missing_ok=True)
         except OSError as error:
             raise CharacterError(f"the characters at {self._path} cannot be kept: {error.strerror}") from error
 

@@ -20,7 +20,7 @@ class Lane:
         self._asking += 1
         try:
             await self._turn.acquire()
-        except BaseException:
+        except asyncio.CancelledError:
             self._asking -= 1
             raise
         return self

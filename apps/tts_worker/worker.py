@@ -185,17 +185,17 @@ class Speaking:
             return made
 
         made = PIECES_AT_ONCE
-        while made == PIECES_AT_ONCE and wanted.is_set():
-            making = asyncio.ensure_future(self._thread(make, deadline=self._hung_after))
-            try:
-                while (piece := await ready.get()) is not None and wanted.is_set():
-                    yield piece
-                made = await making
-            except BaseException:
-                wanted.clear()
-                raise
-            finally:
-                making.cancel()
+        try:
+            while made == PIECES_AT_ONCE and wanted.is_set():
+                making = asyncio.ensure_future(self._thread(make, deadline=self._hung_after))
+                try:
+                    while (piece := await ready.get()) is not None and wanted.is_set():
+                        yield piece
+                    made = await making
+                finally:
+                    making.cancel()
+        finally:
+            wanted.clear()  # who asked has all of it, or has gone
 
     def _pieces(self, text: str, voice: str | None, wanted: threading.Event) -> Iterator[Samples]:
         resampler = Resampler(self._engine.sample_rate, SAMPLE_RATE)

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from threading import get_ident
@@ -13,6 +13,7 @@ from typing import Final, Self, TypeVar, overload
 
 from mynah_bus.asking import Asking
 from mynah_bus.audience import Audience
+from mynah_bus.background import background
 from mynah_bus.context import Context, current
 from mynah_bus.echo import Echo
 from mynah_bus.errors import BadMessage, BusClosed
@@ -88,8 +89,7 @@ class Bus:
             attempt=self._attempt,
         )
         self._states: dict[str, Packet] = {}
-        self._tasks: asyncio.TaskGroup | None = None
-        self._running: asyncio.Task[None] | None = None
+        self._stack = AsyncExitStack()
         self._reports = RateLimiter(REPORTED_PER_MINUTE, REPORTED_AT_ONCE)
         self._echo = Echo(self.reply_topic, self.source)
         self._closed = False
@@ -111,27 +111,23 @@ class Bus:
         self._subscriptions.want((Filter(f"{self.reply_topic}/#", 1),))
         self._link.on_packet = self._arrived
         hooks = Hooks(self._on_connect, self._on_lost, self.will, self._audience.back)
-        self._tasks = asyncio.TaskGroup()
-        await self._tasks.__aenter__()
-        self._running = self._tasks.create_task(self._link.run(hooks), name="link")
+        async with AsyncExitStack() as stack:
+            tasks = await stack.enter_async_context(background())
+            stack.callback(tasks.create_task(self._link.run(hooks), name="link").cancel)
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *error: object) -> None:
         """Fail what is pending, send what waits, hang up."""
-        assert self._link is not None
-        assert self._running is not None
-        assert self._tasks is not None
+        link = self.link
         self._closed = True
         self._asking.close()
         try:
-            if self._link.connected:
-                await self._link.drained(DRAINS_WITHIN)
+            if link.connected:
+                await link.drained(DRAINS_WITHIN)
         finally:
-            self._running.cancel()
             try:
-                await self._tasks.__aexit__(None, None, None)
-            except BaseExceptionGroup as group:
-                raise group.exceptions[0] from group.exceptions[0].__cause__
+                await self._stack.aclose()
             finally:
                 self.connected.clear()
 

@@ -9,6 +9,7 @@ import secrets
 import shutil
 import signal
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, Self
 
@@ -151,14 +152,14 @@ class Mosquitto:
         )
         listening: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._log = asyncio.create_task(self._read_log(self._process, listening), name="mosquitto-log")
-        try:
-            async with asyncio.timeout(STARTS_WITHIN):
-                await listening
-        except BaseException as error:
-            await self.stop()
-            if not isinstance(error, TimeoutError):
-                raise
-            raise BrokerFailed(f"mosquitto did not start within {STARTS_WITHIN:g} s: {self._last_error}") from error
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self.stop)
+            try:
+                async with asyncio.timeout(STARTS_WITHIN):
+                    await listening
+            except TimeoutError as error:
+                raise BrokerFailed(f"mosquitto did not start within {STARTS_WITHIN:g} s: {self._last_error}") from error
+            undo.pop_all()
 
     async def _read_log(self, process: asyncio.subprocess.Process, listening: asyncio.Future[None]) -> None:
         assert process.stderr is not None

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import unquote, urlsplit
@@ -118,15 +119,14 @@ class Connection:
         self.pulse = Pulse(ask=self._ask, cut=self._cut)
 
     async def __aenter__(self) -> Self:
-        try:
-            async with asyncio.timeout(CONNECTS_WITHIN):
-                await self._client.connect(self._address.host, self._address.port, self._tls or False, KEEPALIVE)
-        except MQTTConnectError as error:
-            await self._leave()
-            raise ConnectionRefused(error._code, str(error.message)) from error  # noqa: SLF001
-        except BaseException:
-            await self._leave()
-            raise
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self._leave)
+            try:
+                async with asyncio.timeout(CONNECTS_WITHIN):
+                    await self._client.connect(self._address.host, self._address.port, self._tls or False, KEEPALIVE)
+            except MQTTConnectError as error:
+                raise ConnectionRefused(error._code, str(error.message)) from error  # noqa: SLF001
+            undo.pop_all()
         if self.lost.done():
             raise ConnectionResetError("it hung up while we connected")
         self._learn_limits()

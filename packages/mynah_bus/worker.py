@@ -6,12 +6,13 @@ import gc
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import cache
 from importlib.metadata import version
 from typing import Final, Literal, Self
 
+from mynah_bus.background import background
 from mynah_bus.bus import Bus
 from mynah_bus.context import Context
 from mynah_bus.dispatch import Dispatcher
@@ -90,7 +91,7 @@ class Worker:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.probe)
             await stack.enter_async_context(self.bus)
-            tasks = await stack.enter_async_context(_background())
+            tasks = await stack.enter_async_context(background())
             health = tasks.create_task(self._tell_health(), name="health")
             stack.callback(health.cancel)
             stack.push_async_exit(self._say_why)
@@ -202,17 +203,6 @@ class Worker:
         packet = encode(health, topic=f"{self.bus.base}/{health.topic}", source=self.bus.source, context=Context())
         packet.expires = MENTIONED if health.status == "down" else TOLD_FOR
         return packet
-
-
-@asynccontextmanager
-async def _background() -> AsyncIterator[asyncio.TaskGroup]:
-    """A task group that raises what went wrong in the block, or in one task, as it is."""
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            yield tasks
-    except BaseExceptionGroup as group:
-        first = group.exceptions[0]
-        raise first from first.__cause__
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
