@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import selectors
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
@@ -91,3 +92,34 @@ async def serving(*workers: Worker, base: str = "mynah") -> AsyncIterator[Stage]
             worker.bus.use(broker.link)
             await stack.enter_async_context(worker)
         yield stage
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose seconds take no time: where others wait for a timer, it moves its clock on.
+
+    `may_wait` says whether a thread may wake it; without one, RuntimeError tells when everybody waits for ever.
+    """
+
+    def __init__(self, *, may_wait: bool = False) -> None:
+        self._clock = _Skipping(may_wait=may_wait)
+        super().__init__(self._clock)
+
+    def time(self) -> float:
+        """Seconds of its own clock."""
+        return self._clock.now
+
+
+class _Skipping(selectors.DefaultSelector):
+    def __init__(self, *, may_wait: bool) -> None:
+        super().__init__()
+        self._may_wait = may_wait
+        self.now = 1_000.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        is_endless = timeout is None
+        ready = super().select(None if is_endless and self._may_wait else 0)
+        if is_endless and not ready and not self._may_wait:
+            raise RuntimeError("Everybody waits for somebody else.")
+        if not ready:
+            self.now += timeout or 0.0
+        return ready

@@ -1,7 +1,6 @@
 import asyncio
 import csv
 import os
-import selectors
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from mynah_audio.pcm import Samples, to_bytes
 from mynah_audio.recording import load
 from mynah_audio.wake import Detection
 from mynah_bus import Bus, BusSettings, EngineFailed, Received, Worker, conversation, handles
-from mynah_bus.testing import Stage, serving
+from mynah_bus.testing import Stage, VirtualLoop, serving
 from mynah_bus.wire import decode
 from mynah_contracts import (
     MicControl,
@@ -49,35 +48,12 @@ def loop_stays_awake() -> Iterator[None]:
         yield
 
 
-class _Skipping(selectors.DefaultSelector):
-    """Where others wait for a timer, this moves the clock on."""
-
-    now = 1_000.0
-
-    def select(self, timeout=None):
-        ready = super().select(None if timeout is None else 0)
-        if not ready and timeout:
-            self.now += timeout
-        return ready
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose seconds take no time."""
-
-    def __init__(self) -> None:
-        self._clock = _Skipping()
-        super().__init__(self._clock)
-
-    def time(self) -> float:
-        return self._clock.now
-
-
 @pytest.fixture
 def in_virtual_time() -> Callable[[Coroutine[Any, Any, object]], None]:
     """Runs a coroutine on a loop whose clock jumps from timer to timer."""
 
     def run(coroutine: Coroutine[Any, Any, object]) -> None:
-        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        with asyncio.Runner(loop_factory=partial(VirtualLoop, may_wait=True)) as runner:
             runner.run(coroutine)
 
     return run

@@ -1,6 +1,5 @@
 import asyncio
 import os
-import selectors
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -11,33 +10,8 @@ from blockbuster import blockbuster_ctx
 from mynah_bus import BusSettings
 from mynah_bus.memory_link import InMemoryBroker
 from mynah_bus.mosquitto import Mosquitto, program
+from mynah_bus.testing import VirtualLoop
 from mynah_bus.tests.processes import free_port
-
-
-class _Skipping(selectors.DefaultSelector):
-    """Where others wait for a timer, this moves the clock on."""
-
-    now = 1_000.0
-
-    def select(self, timeout=None):
-        ready = super().select(0)
-        if ready:
-            return ready
-        if timeout is None:
-            raise RuntimeError("Everybody waits for somebody else.")
-        self.now += timeout
-        return ready
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose seconds take no time."""
-
-    def __init__(self) -> None:
-        self._clock = _Skipping()
-        super().__init__(self._clock)
-
-    def time(self) -> float:
-        return self._clock.now
 
 
 def pytest_asyncio_loop_factories(
