@@ -27,6 +27,8 @@ from mynah_bus import Bus, BusSettings, EngineFailed, Worker, conversation, hand
 from mynah_bus.testing import Stage, serving
 from mynah_bus.wire import decode, message_type
 from mynah_contracts import (
+    Answer,
+    Ask,
     LlmCancel,
     LlmDelta,
     LlmRequest,
@@ -188,6 +190,13 @@ class House:
         await self.wake(turn, satellite)
         await self.hear(turn, text, satellite)
         return await self.ended(turn)
+
+    async def write(self, text: str, *, session: str | None = None, turn: str | None = None) -> Answer:
+        """Ask in writing."""
+        with conversation(session=session, turn=turn):
+            answer = await self.stage.ask(Ask(text=text), role=Role.GUEST, timeout=20)
+        assert isinstance(answer, Answer)
+        return answer
 
     async def tell(self, turn: str, message: WakeEvent | Transcript | PlaybackStatus | PlaybackControl) -> None:
         with conversation(turn=turn, session=getattr(message, "satellite", "")):
