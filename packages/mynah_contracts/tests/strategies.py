@@ -79,7 +79,7 @@ def _values(  # noqa: C901, PLR0911, PLR0912  # a case for each shape of a schem
             return st.none()
         case {}:
             return ANY_JSON
-    raise NotImplementedError(schema)
+    raise TypeError(f"no strategy makes what this allows: {schema}")
 
 
 def _object(schema: Schema, definitions: dict[str, Schema]) -> st.SearchStrategy[dict[str, Any]]:

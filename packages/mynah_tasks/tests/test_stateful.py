@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import tempfile
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,9 @@ class EngineMachine(RuleBasedStateMachine):
         self.told: list[tuple[str, str]] = []
         self.do(self.start(self.make_store()))
 
+    @abstractmethod
     def make_store(self) -> Store:
         """A fresh store."""
-        raise NotImplementedError
 
     def do(self, work: Any) -> Any:
         """Run it, and all that follows from it."""
@@ -220,9 +221,9 @@ class MemoryMachine(EngineMachine):
 class MortalMachine(EngineMachine):
     """A process that may die at any moment."""
 
+    @abstractmethod
     def store_after_a_crash(self) -> Store:
         """The store as another process would find it if this one died now."""
-        raise NotImplementedError
 
     @rule()
     def crash(self) -> None:
