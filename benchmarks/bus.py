@@ -1,6 +1,7 @@
 """How fast a typed request is answered and how many frames a second arrive, beside an MQTT client in C.
 
-Both sides use one mosquitto with our configuration and rights, over loopback, and take turns; the last line is JSON.
+Both sides use one mosquitto with our configuration and rights, over TCP on loopback, and take turns; the last line is
+JSON.
 On a busy machine `cpu_us` is the figure to trust: what a request costs its asker, what a frame costs its receiver.
 """
 
@@ -183,11 +184,12 @@ class Arena:
         command = [str(self._client), "127.0.0.1", str(self._port), role.value, *words]
         return Peer(name, command, self._home, {"MQTT_PASSWORD": self._passwords[role]})
 
-    def ours(self, name: str, mode: str) -> Peer:
-        """Our bus."""
+    def ours(self, name: str, mode: str, role: Role) -> Peer:
+        """Our bus, with the rights of a role; in a home of its own, else it would take the broker's socket file."""
         environment = {
             "MYNAH_BROKER_URL": f"mqtt://127.0.0.1:{self._port}",
-            "MYNAH_HOME": str(self._home),
+            "MYNAH_BROKER_PASSWORD": self._passwords[role],
+            "MYNAH_HOME": str(self._home / "ours"),
             "MYNAH_INSTANCE": "bench",
             "MYNAH_LOG_LEVEL": "WARNING",
         }
@@ -201,9 +203,9 @@ async def requests(arena: Arena) -> tuple[Match, Match]:
     async with AsyncExitStack() as stack:
         echo = await stack.enter_async_context(arena.c("the C echo", Role.MEMORY, topic, "echo", replies))
         await echo.ready()
-        await stack.enter_async_context(arena.ours("our worker", "memory"))
+        await stack.enter_async_context(arena.ours("our worker", "memory", Role.MEMORY))
         c = await stack.enter_async_context(arena.c("the C client", Role.LLM, replies, "ask", topic))
-        ours = await stack.enter_async_context(arena.ours("our asker", "ask"))
+        ours = await stack.enter_async_context(arena.ours("our asker", "ask", Role.LLM))
         for peer in (c, ours):
             await peer.ready()
             await peer.turn("32 0.5")  # both are warm when it counts
@@ -222,7 +224,7 @@ async def frames(arena: Arena) -> Match:
     async with AsyncExitStack() as stack:
         sender = await stack.enter_async_context(arena.c("the sender", Role.SATELLITE, replies, "send", replies))
         c = await stack.enter_async_context(arena.c("the C counter", Role.STT, f"{topic}/c", "count", replies))
-        ours = await stack.enter_async_context(arena.ours("our counter", "count"))
+        ours = await stack.enter_async_context(arena.ours("our counter", "count", Role.STT))
         for peer in (sender, c, ours):
             await peer.ready()
 

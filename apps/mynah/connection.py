@@ -8,12 +8,12 @@ from typing import Final
 from mynah.errors import CommandFailed
 from mynah_bus import Bus, BusSettings
 from mynah_bus.mqtt import Address, ConnectionRefused
+from mynah_bus.nearby import LOCAL
 from mynah_contracts import Role
 
 CONNECT_S: Final = 5.0
 RESTART_S: Final = 1.0
 """How long a broker that nobody hears may take to come back."""
-LOCAL: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 WRONG_PASSWORD: Final = frozenset({0x86, 0x87})
 """Reason codes of MQTT 5: bad user name or password, not authorized."""
 

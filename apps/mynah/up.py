@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from mynah.board import Board
-from mynah.connection import LOCAL, guest, listens
+from mynah.connection import guest, listens
 from mynah.errors import CommandFailed
 from mynah.fleet import ALARM, MODULES, Keeper, Pauses, Spec, ending
 from mynah.proxy import speak_for
@@ -21,6 +21,7 @@ from mynah.rollcall import RollCall, rival
 from mynah_bus import Bus, BusSettings
 from mynah_bus.mosquitto import BrokerFailed, Mosquitto, passwords, write_private
 from mynah_bus.mqtt import Address
+from mynah_bus.nearby import LOCAL
 from mynah_bus.run import OWNER_ONLY
 from mynah_contracts import Health, Role
 

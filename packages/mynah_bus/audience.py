@@ -37,7 +37,7 @@ class Audience:
     def found(self) -> None:
         """Connected again, and told what the broker has kept: does anybody have to come back?"""
         will = self._fleet.find(self._role, self._instance)
-        if will is None or will.status == "down":
+        if will is not None and will.status == "down":
             self._missed.clear()
 
     async def back(self) -> None:

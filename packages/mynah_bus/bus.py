@@ -403,6 +403,7 @@ class Bus:
 
     def _on_lost(self) -> None:
         self.connected.clear()
-        self._audience.lost()
+        if self.will is not None:  # who has none cannot tell whether the broker lived
+            self._audience.lost()
         if not self._closed:
             log.warning("The connection to the broker was lost.")

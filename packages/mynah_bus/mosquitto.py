@@ -17,6 +17,7 @@ import orjson
 
 from mynah_bus.child import die_with_parent, lines
 from mynah_bus.errors import MynahError
+from mynah_bus.nearby import broker_socket, may_listen
 from mynah_bus.settings import CREDENTIALS, kept_passwords
 from mynah_contracts import Role
 from mynah_contracts.generate.rights import dynamic_security
@@ -36,6 +37,8 @@ PLUGINS: Final = (
 TAKEN: Final = "Address already in use"
 REFUSED: Final = "Couldn't open database"
 """What mosquitto says of a database that it cannot read."""
+NOT_TCP: Final = "Warning: Unable to set TCP_NODELAY."
+"""What it says of each connection through a socket file, which has no delay to do without."""
 STARTS_WITHIN: Final = 10.0
 STOPS_WITHIN: Final = 3.0
 
@@ -167,7 +170,7 @@ class Mosquitto:
             line = said.partition(": ")[2] or said
             if line.startswith("mosquitto version") and line.endswith("running") and not listening.done():
                 listening.set_result(None)
-            elif line.startswith(("Error", "Warning")):
+            elif line.startswith(("Error", "Warning")) and line != NOT_TCP:
                 self._last_error = line
                 log.warning("mosquitto: %s", line)
             else:
@@ -193,9 +196,11 @@ class Mosquitto:
             raise BrokerFailed("mosquitto.conf is missing from this installation.")
         if plugin is None:
             raise BrokerFailed("mosquitto's dynamic-security plugin is missing; Debian's mosquitto package has it.")
+        near = broker_socket(self._home, self._port)
         options = [
             static.read_text(encoding="utf-8"),
             f"listener {self._port} {self._host}",
+            *([f"listener 0 {near}"] if may_listen(near) else ()),
             f"persistence_location {self._folder}/",
             f"plugin {plugin}",
             f"plugin_opt_config_file {rights}",

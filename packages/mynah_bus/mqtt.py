@@ -5,11 +5,14 @@ leave together, once in a turn of the event loop: a write of its own for each co
 """
 
 import asyncio
+import contextlib
 import logging
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import unquote, urlsplit
 
@@ -51,6 +54,8 @@ class Address:
     tls: bool
     username: str | None
     password: str | None
+    near: Path | None = None
+    """A socket file of the same broker, tried first."""
 
     @classmethod
     def parse(cls, url: str) -> "Address":
@@ -109,7 +114,7 @@ class Connection:
         """How many messages at QoS 1 may be under way at once."""
         self.largest = 0
         """Bytes of the largest packet that the broker takes."""
-        self._client = _Client(client_id, self, _gmqtt_will(will) if will else None)
+        self._client = _Client(client_id, self, _gmqtt_will(will) if will else None, address.near)
         self._client.on_subscribe = self._granted
         self._client.on_unsubscribe = self._granted
         self._client._package_handler._handler_cache[MQTTCommands.DISCONNECT] = self._dismissed  # noqa: SLF001
@@ -252,7 +257,7 @@ class Connection:
 class _Client(gmqtt.Client):  # type: ignore[misc]  # gmqtt has no types
     """gmqtt's client for one connection: it never connects again by itself."""
 
-    def __init__(self, client_id: str, reports: Connection, will: gmqtt.Message | None) -> None:
+    def __init__(self, client_id: str, reports: Connection, will: gmqtt.Message | None, near: Path | None) -> None:
         super().__init__(
             client_id,
             clean_session=True,
@@ -261,6 +266,7 @@ class _Client(gmqtt.Client):  # type: ignore[misc]  # gmqtt has no types
             maximum_packet_size=LARGEST_PACKET,
         )
         self._reports = reports
+        self._near = near
 
     async def _create_connection(
         self,
@@ -272,14 +278,15 @@ class _Client(gmqtt.Client):  # type: ignore[misc]  # gmqtt has no types
     ) -> MQTTConnection:
         loop = asyncio.get_running_loop()
         handler = self._package_handler
-        _, protocol = await loop.create_connection(
-            lambda: _Protocol(
-                self._reports, connection_state=self._connection_state, id_generator=handler.id_generator
-            ),
-            host,
-            port,
-            ssl=ssl or None,
+        make = partial(
+            _Protocol, self._reports, connection_state=self._connection_state, id_generator=handler.id_generator
         )
+        protocol: _Protocol | None = None
+        if self._near is not None:
+            with contextlib.suppress(OSError):  # it is not there, or its broker has gone
+                _, protocol = await loop.create_unix_connection(make, str(self._near))
+        if protocol is None:
+            _, protocol = await loop.create_connection(make, host, port, ssl=ssl or None)
         return _Quiet(protocol.transport, protocol, clean_session, keepalive, package_handler=handler)
 
     async def reconnect(self, delay: bool = False) -> None:  # noqa: FBT001, FBT002  # gmqtt calls it so

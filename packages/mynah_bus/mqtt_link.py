@@ -13,6 +13,7 @@ from typing import Final, Self
 from mynah_bus.errors import BusClosed, MynahError, TooLarge
 from mynah_bus.link import REFUSED, Filter, Hooks
 from mynah_bus.mqtt import FIRST_NUMBER, LAST_NUMBER, Address, Connection, ConnectionRefused
+from mynah_bus.nearby import LOCAL, broker_socket
 from mynah_bus.packet import Packet, pack
 from mynah_bus.settings import BusSettings
 from mynah_contracts import Role
@@ -111,6 +112,8 @@ class MqttLink:
         if address.password is None:
             username, password = settings.credentials(role)
             address = replace(address, username=address.username or username, password=password)
+        if address.host in LOCAL and not address.tls:
+            address = replace(address, near=broker_socket(settings.home, address.port))
         tls = ssl.create_default_context(cafile=settings.broker_ca) if address.tls and settings.broker_ca else None
         return cls(address, client_id=f"{role.value}-{instance}-{os.urandom(4).hex()}", tls=tls)
 
