@@ -3,7 +3,10 @@
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
+
+AGAIN_IN: Final = 1.0
+"""Seconds after which a store that failed is asked again."""
 
 
 class Timer(Protocol):

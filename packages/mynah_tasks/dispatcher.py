@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from mynah_tasks.attempts import Attempt, Registered, Verdict, fresh
-from mynah_tasks.clock import Clock
+from mynah_tasks.clock import AGAIN_IN, Clock
 from mynah_tasks.context import set_claim
 from mynah_tasks.deadline import Deadline
 from mynah_tasks.errors import TaskError, UnknownTaskType
@@ -17,7 +17,7 @@ from mynah_tasks.executors import ExecutorKind, Executors, NoPlace
 from mynah_tasks.metrics import Metrics
 from mynah_tasks.profile import Attempted, Profiler
 from mynah_tasks.put_off import PutOff
-from mynah_tasks.recorder import BACK_OFF, Recorder, Terms
+from mynah_tasks.recorder import Recorder, Terms
 from mynah_tasks.records import ALONE_FROM, SOLITUDE
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Outcome, Store
@@ -108,9 +108,9 @@ class Dispatcher:
             try:
                 claims = await self._store.claim(len(self._idle), self._has_memory)
             except Exception:
-                log.warning("no task could be taken, again in %g s", BACK_OFF, exc_info=True)
+                log.warning("no task could be taken, again in %g s", AGAIN_IN, exc_info=True)
                 with suppress(TimeoutError):
-                    async with Deadline(self._clock, BACK_OFF):
+                    async with Deadline(self._clock, AGAIN_IN):
                         await self._halted.wait()
                 continue
             if not claims:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mynah_resilience.retry import RetryPolicy
 from mynah_tasks.attempts import Verdict
-from mynah_tasks.clock import Clock
+from mynah_tasks.clock import AGAIN_IN, Clock
 from mynah_tasks.deadline import pause
 from mynah_tasks.errors import EngineStopped, NotStorable, StaleClaim, TaskError
 from mynah_tasks.metrics import Metrics
@@ -14,9 +14,6 @@ from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Outcome, Store
 
 log = logging.getLogger(__name__)
-
-BACK_OFF = 1.0
-"""Seconds before a store that failed is asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +94,8 @@ class Recorder:
             if isinstance(error, EngineStopped):
                 log.warning("the outcome of attempt %d of task %s found the store closed", claim.attempt, claim.task.id)
                 return
-            log.warning("end of task %s not stored, again in %g s", claim.task.id, BACK_OFF, exc_info=error)
-            await pause(self._clock, BACK_OFF)
+            log.warning("end of task %s not stored, again in %g s", claim.task.id, AGAIN_IN, exc_info=error)
+            await pause(self._clock, AGAIN_IN)
             try:
                 await write()
             except Exception as again:  # noqa: BLE001  # likewise
