@@ -19,11 +19,12 @@ from mynah.fleet import ALARM, MODULES, Keeper, Pauses, Spec, ending
 from mynah.proxy import speak_for
 from mynah.rollcall import RollCall, rival
 from mynah_bus import Bus, BusSettings
-from mynah_bus.mosquitto import BrokerFailed, Mosquitto, passwords, write_private
+from mynah_bus.mosquitto import BrokerFailed, Mosquitto, passwords
 from mynah_bus.mqtt import Address
 from mynah_bus.nearby import LOCAL
 from mynah_bus.run import OWNER_ONLY
 from mynah_contracts import Health, Role
+from mynah_resilience.files import write_whole
 
 BROKER_PAUSE_S = 2.0
 """The longest time that nobody hears anybody, because the broker has died again and again."""
@@ -75,7 +76,7 @@ async def broker_alone(settings: BusSettings, host: str, port: int, secrets: Pat
     board = Board(stop.ask)
     for role, password in passwords(settings.home).items():
         if secrets is not None and (secrets / role.value).is_dir():
-            write_private(secrets / role.value / "password", password.encode())
+            write_whole(secrets / role.value / "password", password.encode())
     async with Mosquitto(settings.home, port=port, host=host, base=settings.base) as broker:
         board.say("broker", f"mosquitto listens on {host}:{port}.")
         async with _background(_revive(broker, board)):

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from mynah_resilience.files import set_aside
+
 log = logging.getLogger(__name__)
 
 _VERSION = 1
@@ -55,7 +57,7 @@ class Store:
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
                     raise
-                self.set_aside = _move_aside(self._path)
+                self.set_aside = set_aside(self._path)
                 log.warning(
                     "The database was damaged (%s). It is kept as %s; an empty one is used.", error, self.set_aside
                 )
@@ -125,15 +127,3 @@ def _prepare(connection: sqlite3.Connection) -> None:
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
     """Whether the file itself is wrong, rather than the disk, its rights or our statements."""
     return type(error) is sqlite3.DatabaseError
-
-
-def _move_aside(path: Path) -> Path:
-    number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):
-        beside = path.with_name(path.name + suffix)
-        if beside.exists():
-            beside.replace(aside.with_name(aside.name + suffix))
-    return aside

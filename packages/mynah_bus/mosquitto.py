@@ -8,7 +8,6 @@ import os
 import secrets
 import shutil
 import signal
-import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, Self
@@ -21,6 +20,7 @@ from mynah_bus.nearby import broker_socket, may_listen
 from mynah_bus.settings import CREDENTIALS, kept_passwords
 from mynah_contracts import Role
 from mynah_contracts.generate.rights import dynamic_security
+from mynah_resilience.files import set_aside, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def passwords(home: Path) -> dict[Role, str]:
     missing = [role for role in Role if role.value not in kept]
     if missing:
         kept |= {role.value: secrets.token_urlsafe(24) for role in missing}
-        write_private(home / CREDENTIALS, orjson.dumps(kept, option=orjson.OPT_INDENT_2))
+        write_whole(home / CREDENTIALS, orjson.dumps(kept, option=orjson.OPT_INDENT_2))
     return {role: kept[role.value] for role in Role}
 
 
@@ -105,9 +105,7 @@ class Mosquitto:
         try:
             await self._start()
         except BrokerDamaged:
-            database = self._folder / "mosquitto.db"
-            damaged = database.with_name(f"mosquitto.db.damaged-{int(time.time())}")
-            database.rename(damaged)
+            damaged = set_aside(self._folder / "mosquitto.db")
             await self._start()
             log.warning("What the broker had kept was damaged; it started empty, the old file is %s", damaged)
 
@@ -189,7 +187,7 @@ class Mosquitto:
     def _configure(self) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         rights = self._folder / "rights.json"
-        write_private(rights, orjson.dumps(dynamic_security(self._base, passwords(self._home))))
+        write_whole(rights, orjson.dumps(dynamic_security(self._base, passwords(self._home))))
         static = next((path for path in STATIC if path.is_file()), None)
         plugin = next((found for pattern in PLUGINS for found in sorted(glob.glob(pattern))), None)  # noqa: PTH207  # absolute patterns
         if static is None:
@@ -211,13 +209,3 @@ class Mosquitto:
         path = self._folder / "mosquitto.conf"
         path.write_text("\n".join(options) + "\n", encoding="utf-8")
         return path
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    draft.replace(path)

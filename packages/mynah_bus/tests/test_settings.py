@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from mynah_bus import Bus, BusSettings
-from mynah_bus.mosquitto import passwords, write_private
+from mynah_bus.mosquitto import passwords
 from mynah_bus.mqtt import Address
 from mynah_contracts import Role
 
@@ -83,7 +83,7 @@ def test_passwords_stay_what_they_are_and_only_their_owner_reads_them(tmp_path: 
     kept = home / "credentials.json"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert passwords(home) == made
-    write_private(kept, b'{"stt": "old"}')
+    kept.write_bytes(b'{"stt": "old"}')
     grown = passwords(home)
     assert grown[Role.STT] == "old"
     assert set(grown) == set(Role)

@@ -4,6 +4,7 @@ import logging
 import sqlite3
 from pathlib import Path
 
+from mynah_resilience.files import set_aside
 from mynah_tasks.errors import StoreLocked, StoreUnavailable
 from mynah_tasks.stores.file_lock import FileLock
 
@@ -66,7 +67,7 @@ def open_file(path: Path, lock: FileLock) -> tuple[sqlite3.Connection, Path | No
         try:
             return _connect(path, lock), None
         except Damaged as error:
-            aside = _quarantine(path)
+            aside = set_aside(path)
             lock.note(made=False)
             log.error("the task store %s is damaged (%s): it was moved to %s and begins empty", path, error, aside)  # noqa: TRY400
             return _connect(path, lock), aside
@@ -126,16 +127,3 @@ def _look_at(db: sqlite3.Connection, path: Path) -> None:
         raise StoreUnavailable(f"{path} is a database, but not a task store")
     if not tables:
         db.executescript(SCHEMA)
-
-
-def _quarantine(path: Path) -> Path:
-    """Move the file and what belongs to it out of the way."""
-    number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):
-        beside = path.with_name(path.name + suffix)
-        if beside.exists():
-            beside.rename(aside.with_name(aside.name + suffix))
-    return aside
