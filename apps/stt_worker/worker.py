@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 import logging
-import secrets
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,6 +14,7 @@ from mynah_audio.pcm import SAMPLE_RATE, Samples, from_bytes
 from mynah_audio.recording import load
 from mynah_bus import Bus, EngineFailed, MynahError, Worker, handles, in_thread
 from mynah_contracts import PartialTranscript, Role, Transcribe, TranscribePart, Transcript, Vocabulary
+from mynah_resilience.files import write_whole
 from mynah_tasks.executors import ExecutorError, RemoteFailure
 from mynah_tasks.executors.processes import ProcessPool
 from stt_worker.hosted import prepare, transcribe, transcribe_part
@@ -98,7 +98,7 @@ class Transcription:
         async with self._turn:  # what is said after it was told is understood with it
             if str(path) == self._vocabulary:
                 return
-            await asyncio.to_thread(_write, path, content)
+            await asyncio.to_thread(write_whole, path, content)
             try:
                 await self._prepare(path)
             except EngineFailed:
@@ -145,12 +145,6 @@ class Transcription:
         except ExecutorError as error:
             raise EngineFailed(str(error), retryable=True) from error
         return result
-
-
-def _write(path: Path, content: bytes) -> None:
-    draft = path.with_suffix(f".{secrets.token_hex(8)}")  # others of this role may write the same
-    draft.write_bytes(content)
-    draft.replace(path)
 
 
 def build() -> Worker:

@@ -62,10 +62,3 @@ class SpeechTranscriber(Protocol):
 
     def partial(self, audio: Samples, sample_rate: int = SAMPLE_RATE, language: str | None = None) -> Partial:
         """The words in the beginning of a recording."""
-
-
-class EngineFactory(Protocol):
-    """Makes an engine in the process that will use it: frozen settings that can be pickled."""
-
-    def __call__(self) -> SpeechTranscriber:
-        """An engine that is not open yet."""

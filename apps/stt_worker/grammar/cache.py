@@ -2,15 +2,14 @@
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
+from mynah_resilience.files import write_whole
 from stt_worker.grammar.grammar import Grammar
 
 log = logging.getLogger(__name__)
@@ -60,7 +59,7 @@ class GrammarCache:
         )
 
     def _write(self, path: Path, grammar: Grammar) -> None:
-        """Whole or not at all; where it cannot be written, the next start takes longer and that is all."""
+        """Where it cannot be written, the next start takes longer and that is all."""
         content = orjson.dumps(
             {
                 "language": grammar.language,
@@ -72,16 +71,11 @@ class GrammarCache:
                 "lost_templates": grammar.lost_templates,
             }
         )
-        draft = path.with_suffix(f".{os.getpid()}")
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(_digest(content) + b"\n" + content)
-            draft.replace(path)
+            write_whole(path, _digest(content) + b"\n" + content)
             for old in sorted(self._folder.glob("grammar-*.json"), key=lambda p: p.stat().st_mtime)[:-KEPT]:
                 old.unlink(missing_ok=True)
         except OSError as error:
-            with suppress(OSError):
-                draft.unlink()
             log.warning("The grammar cannot be kept for the next start: %s", error)
 
 
