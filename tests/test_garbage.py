@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from mynah_bus import Bus, RequestFailed
 from mynah_bus.packet import Packet
 from mynah_bus.tests.garbage import HEADERS, PAYLOADS
+from mynah_bus.tests.puppets import acknowledged
 from mynah_bus.wire import decode
 from mynah_contracts import (
     CATALOGUE,
@@ -160,7 +161,7 @@ async def throw(bus: Bus, topic: str, pieces: Iterable[Piece]) -> None:
             bus.link.attempt(packet)
         else:
             packet.qos = 1
-            await bus.link.publish_acknowledged(packet)
+            await acknowledged(bus.link, packet)
 
 
 class Foreman:

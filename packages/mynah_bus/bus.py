@@ -184,13 +184,6 @@ class Bus:
         if self.connected.is_set():
             self.link.attempt(packet)
 
-    async def delivered(self, message: Message) -> bool:
-        """Send a message and wait for the broker's word; False when nobody listens, or we may not."""
-        self._check_thread()
-        packet = self._packet(message)
-        packet.qos = 1
-        return await self.link.publish_acknowledged(packet) == 0
-
     def reply(
         self,
         message: Message,

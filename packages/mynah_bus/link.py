@@ -1,6 +1,5 @@
 """What carries packets: a broker, or the one in memory."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -68,11 +67,8 @@ class Link(Protocol):
     def attempt(self, packet: Packet, answered: Callable[[int], None] | None = None) -> bool:
         """Send now or not at all, for what its sender would send again; `answered` is told the broker's reason code.
 
-        Works in `on_connect` already; False when there is no connection.
+        0x10 says that nobody listens. Works in `on_connect` already; False when there is no connection.
         """
-
-    def publish_acknowledged(self, packet: Packet) -> asyncio.Future[int]:
-        """Send as `publish` does; the result is the broker's reason code: 0x10 when nobody listens."""
 
     async def subscribe(self, filters: Sequence[Filter]) -> None:
         """Subscribe and wait for the broker's word; PermissionError names what it refuses."""

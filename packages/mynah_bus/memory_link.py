@@ -191,12 +191,6 @@ class MemoryLink:
             _in_the_next_turn(answered, code)
         return True
 
-    def publish_acknowledged(self, packet: Packet) -> asyncio.Future[int]:
-        """Send; the result is there at once."""
-        word: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        word.set_result(self._broker.publish(packet))
-        return word
-
     async def subscribe(self, filters: Sequence[Filter]) -> None:
         """Subscribe."""
         self.subscribed += 1

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
-from mynah_bus.errors import BusClosed, MynahError, TooLarge
+from mynah_bus.errors import TooLarge
 from mynah_bus.link import REFUSED, Filter, Hooks
 from mynah_bus.mqtt import FIRST_NUMBER, LAST_NUMBER, Address, Connection, ConnectionRefused
 from mynah_bus.nearby import LOCAL, broker_socket
@@ -37,13 +37,12 @@ FATAL: Final = frozenset({0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C})
 
 @dataclass(slots=True)
 class Parcel:
-    """A QoS 1 packet on its way, and who wants to know."""
+    """A QoS 1 packet on its way, and who is told of the broker's word."""
 
     packet: Packet
     again: bool
     """Whether it is sent again after a loss."""
     answered: Callable[[int], None] | None = None
-    future: asyncio.Future[int] | None = None
     since: float = 0.0
     """When it began to wait."""
     losses: int = 0
@@ -64,16 +63,8 @@ class Parcel:
         """The broker has it, or refuses it."""
         if self.answered is not None:
             self.answered(code)
-        elif self.future is not None:
-            if not self.future.done():
-                self.future.set_result(code)
         elif code >= REFUSED:
             log.warning("The broker refuses a message on %s (reason 0x%02x)", self.packet.topic, code)
-
-    def lost(self, why: MynahError) -> None:
-        """It will not be sent."""
-        if self.future is not None and not self.future.done():
-            self.future.set_exception(why)
 
 
 class MqttLink:
@@ -127,30 +118,24 @@ class MqttLink:
         self._hooks = hooks
         pause = 0.0
         now = asyncio.get_running_loop().time
-        try:
-            while True:
-                began = now()
-                try:
-                    await self._connect()
-                except ConnectionRefused as refused:
-                    if refused.code in FATAL:
-                        raise
-                    log.warning("%s", str(refused))
-                except PermissionError:
+        while True:
+            began = now()
+            try:
+                await self._connect()
+            except ConnectionRefused as refused:
+                if refused.code in FATAL:
                     raise
-                except (OSError, TimeoutError) as error:
-                    if not pause:
-                        where = f"{self._address.host}:{self._address.port}"
-                        log.warning("The broker at %s is away: %s", where, str(error) or type(error).__name__)
-                if now() - began > STEADY_AFTER:
-                    pause = 0.0
-                pause = min(LONGEST_PAUSE, 2 * pause or FIRST_PAUSE)
-                await self._pause(pause * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
-        finally:
-            for parcel in (*self._under_way.values(), *self._outbox):
-                parcel.lost(BusClosed("The bus was closed before the broker had the message."))
-            self._under_way.clear()
-            self._outbox.clear()
+                log.warning("%s", str(refused))
+            except PermissionError:
+                raise
+            except (OSError, TimeoutError) as error:
+                if not pause:
+                    where = f"{self._address.host}:{self._address.port}"
+                    log.warning("The broker at %s is away: %s", where, str(error) or type(error).__name__)
+            if now() - began > STEADY_AFTER:
+                pause = 0.0
+            pause = min(LONGEST_PAUSE, 2 * pause or FIRST_PAUSE)
+            await self._pause(pause * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
 
     async def _connect(self) -> None:
         """Connect, greet, send what waited, and last until the connection is lost."""
@@ -218,15 +203,6 @@ class MqttLink:
         else:
             self._post(Parcel(packet, again=False, answered=answered))
         return True
-
-    def publish_acknowledged(self, packet: Packet) -> asyncio.Future[int]:
-        """Send as `publish` does; the result is the broker's reason code: 0x10 when nobody listens."""
-        word: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        try:
-            self._post(Parcel(packet, again=True, future=word))
-        except TooLarge as error:
-            word.set_exception(error)
-        return word
 
     async def subscribe(self, filters: Sequence[Filter]) -> None:
         """Subscribe and wait for the broker's word; PermissionError names what it refuses."""
@@ -336,7 +312,6 @@ class MqttLink:
                     break
             except TooLarge as error:
                 log.warning("Dropped a message on %s: %s", parcel.packet.topic, str(error))
-                parcel.lost(error)
             self._take()
         self._outbox.extendleft(reversed(held))
         if not self._under_way and not self._outbox:
@@ -345,7 +320,6 @@ class MqttLink:
     def _give_up(self, parcel: Parcel, why: str) -> None:
         log.warning("Dropped a message on %s: %s", parcel.packet.topic, why)
         self.dropped += 1
-        parcel.lost(BusClosed(why))
 
     def _sort_out(self) -> None:
         """After a loss: what is sent again begins with what was under way, the rest is its senders' to send again."""

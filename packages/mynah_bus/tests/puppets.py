@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from mynah_bus import Bus, BusSettings, Context, Received, Worker
+from mynah_bus.link import Link
 from mynah_bus.memory_link import InMemoryBroker
+from mynah_bus.packet import Packet
 from mynah_contracts import Accepted, Command, Failed, Health, MemoryResults, Message, Remembered, Role
 
 
@@ -86,6 +88,13 @@ async def at_work(broker: InMemoryBroker, *workers: Worker) -> AsyncIterator[Non
             worker.bus.use(broker.link)
             await stack.enter_async_context(worker)
         yield
+
+
+async def acknowledged(link: Link, packet: Packet) -> int:
+    """Send, now, and wait for the broker's reason code."""
+    word: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    assert link.attempt(packet, word.set_result)
+    return await word
 
 
 def member(instance: str, *parts: object, role: Role = Role.MEMORY) -> Worker:

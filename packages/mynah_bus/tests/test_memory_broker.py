@@ -10,7 +10,7 @@ from mynah_bus.link import NO_SUBSCRIBER, SUCCESS, Filter
 from mynah_bus.memory_link import InMemoryBroker, matches
 from mynah_bus.packet import Packet
 from mynah_bus.testing import serving
-from mynah_bus.tests.puppets import joined
+from mynah_bus.tests.puppets import acknowledged, joined
 from mynah_contracts import CharacterGet, Failed, Health, Role, Say, Transcript
 
 virtual = pytest.mark.asyncio(loop_factories=["virtual"])
@@ -115,11 +115,12 @@ async def test_what_fits_no_contract_does_not_disturb_who_watches(garbage):
 
 
 @virtual
-async def test_whether_somebody_heard_it_can_be_asked(broker: InMemoryBroker):
+async def test_whether_somebody_hears_it_can_be_asked(broker: InMemoryBroker):
+    packet = Packet("mynah/stt/final", b"{}", qos=1)
     async with joined(broker, Role.STT, "mouth") as mouth, joined(broker, Role.SKILL) as bus:
-        assert not await mouth.delivered(Transcript(text="?"))
+        assert await acknowledged(mouth.link, packet) == NO_SUBSCRIBER
         async with bus.listening(Transcript):
-            assert await mouth.delivered(Transcript(text="!"))
+            assert await acknowledged(mouth.link, packet) == SUCCESS
 
 
 @virtual
