@@ -1,15 +1,14 @@
 """Who the assistant is: characters by name, one of them at a time, in one small JSON file."""
 
-import itertools
 import logging
-import os
-import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mynah_resilience.files import set_aside, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +23,6 @@ class CharacterError(Exception):
 
 class ImpossibleCharacterError(CharacterError):
     """No character can be like that."""
-
-
-class UnknownCharacterError(CharacterError):
-    """There is no character of that name."""
 
 
 class Character(BaseModel):
@@ -81,34 +76,14 @@ class Characters:
     Every method blocks for one small file, which is read each time and replaced whole: another process may change it.
     """
 
-    def __init__(self, path: Path, first: Character = MYNAH) -> None:
-        """`first` is the one there is before any is made."""
-        self.set_aside: Path | None = None
-        """Where a file went that could not be understood."""
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._first = first
         self._changing = threading.Lock()
-
-    def names(self) -> tuple[str, ...]:
-        """Who can be chosen, sorted; raises CharacterError."""
-        return tuple(sorted(kept.character.name for kept in self._read().characters.values()))
 
     def current(self) -> Character:
         """Who the assistant is; raises CharacterError."""
         cast = self._read()
         return cast.characters[cast.current].character
-
-    def get(self, name: str) -> Character:
-        """A character by name; raises UnknownCharacterError."""
-        return _found(self._read(), name).character
-
-    def put(self, character: Character) -> Character:
-        """Make a character, or replace the one of that name; its traits are the ones it goes back to."""
-        with self._changing:
-            cast = self._read()
-            cast.characters[character.name.casefold()] = _Kept(character=character, initial_traits=character.traits)
-            self._write(cast)
-        return character
 
     def change(  # one argument for each thing that can be changed
         self,
@@ -152,47 +127,27 @@ class Characters:
         except FileNotFoundError:
             pass
         except ValidationError as error:
-            self.set_aside = self._move()
-            log.error("The characters cannot be understood (%s): set aside as %s.", _reason(error), self.set_aside)  # noqa: TRY400  # the file is at fault, not the code
+            copy = self._set_aside()
+            log.error("The characters cannot be understood (%s): set aside as %s.", _reason(error), copy)  # noqa: TRY400  # the file is at fault, not the code
         except OSError as error:
             raise CharacterError(f"the characters at {self._path} cannot be read: {error.strerror}") from error
-        first = _Kept(character=self._first, initial_traits=self._first.traits)
-        name = self._first.name.casefold()
-        return _Cast(current=name, characters={name: first})
+        name = MYNAH.name.casefold()
+        return _Cast(current=name, characters={name: _Kept(character=MYNAH, initial_traits=MYNAH.traits)})
 
     def _write(self, cast: _Cast) -> None:
-        """Replace the file: a kill or a full disk leaves the old one or the new one."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._path.parent, prefix=f".{self._path.name}-", delete=False) as new:
-                try:
-                    new.write(cast.model_dump_json(indent=2).encode())
-                    new.flush()
-                    os.fsync(new.fileno())
-                    Path(new.name).replace(self._path)
-                finally:
-                    Path(new.name).unlink(missing_ok=True)
+            write_whole(self._path, cast.model_dump_json(indent=2).encode())
         except OSError as error:
             raise CharacterError(f"the characters at {self._path} cannot be kept: {error.strerror}") from error
 
-    def _move(self) -> Path:
-        copies = (self._path.with_name(f"{self._path.name}.damaged-{number}") for number in itertools.count(1))
-        copy = next(copy for copy in copies if not copy.exists())
+    def _set_aside(self) -> Path:
         try:
-            self._path.rename(copy)
+            return set_aside(self._path)
         except OSError as error:
             raise CharacterError(f"the damaged {self._path} cannot be set aside: {error.strerror}") from error
-        return copy
 
 
 def _reason(error: ValidationError) -> str:
     """What is wrong first, on one line, without a word of what somebody wrote."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     return f"{first['loc'][0]}: {first['msg']}" if first["loc"] else first["msg"]
-
-
-def _found(cast: _Cast, name: str) -> _Kept:
-    kept = cast.characters.get(name.casefold())
-    if kept is None:
-        raise UnknownCharacterError(f"there is no character named {name[:80]!r}")
-    return kept
