@@ -19,8 +19,15 @@ from memory_worker.errors import MemoryStoreError, explained
 
 # "MynM": says that a file is ours.
 APPLICATION = 0x4D796E4D
-VERSION = 1
+VERSION = 2
 USER_BITS = 32
+
+REMOVED = f"""
+CREATE TRIGGER documents_removed AFTER DELETE ON documents BEGIN
+    INSERT INTO words(words, rowid, text) VALUES ('delete', old.id, old.text);
+    UPDATE users SET documents = documents - 1 WHERE number = old.id >> {USER_BITS};
+END;
+"""  # noqa: S608  # constants
 
 SCHEMA = f"""
 BEGIN;
@@ -41,14 +48,6 @@ CREATE TABLE documents(
 );
 CREATE UNIQUE INDEX documents_by_message ON documents(id >> {USER_BITS}, message);
 CREATE INDEX documents_by_session ON documents(session, id);
-CREATE TABLE vectors(
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    document INTEGER NOT NULL UNIQUE,
-    model TEXT NOT NULL,
-    vector BLOB NOT NULL
-);
-CREATE TABLE changes(forgotten INTEGER NOT NULL);
-INSERT INTO changes VALUES (0);
 CREATE VIRTUAL TABLE words USING fts5(
     text, content='documents', content_rowid='id', tokenize='porter unicode61 remove_diacritics 2'
 );
@@ -57,15 +56,22 @@ CREATE TRIGGER documents_added AFTER INSERT ON documents BEGIN
     UPDATE users SET last = max(last, new.id & {2**USER_BITS - 1}), documents = documents + 1
         WHERE number = new.id >> {USER_BITS};
 END;
-CREATE TRIGGER documents_removed AFTER DELETE ON documents BEGIN
-    INSERT INTO words(words, rowid, text) VALUES ('delete', old.id, old.text);
-    DELETE FROM vectors WHERE document = old.id;
-    UPDATE users SET documents = documents - 1 WHERE number = old.id >> {USER_BITS};
-END;
+{REMOVED}
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {VERSION};
 COMMIT;
 """  # noqa: S608  # constants
+
+# Version 1 kept vectors, and counted what was forgotten for those who held copies of them. May be run twice.
+UPGRADE = f"""
+BEGIN IMMEDIATE;
+DROP TRIGGER IF EXISTS documents_removed;
+DROP TABLE IF EXISTS vectors;
+DROP TABLE IF EXISTS changes;
+{REMOVED}
+PRAGMA user_version = {VERSION};
+COMMIT;
+"""
 
 
 class Database:
@@ -148,3 +154,9 @@ def create(path: Path) -> None:
         return
     except OSError as error:
         raise MemoryStoreError(f"the memory cannot be made at {path}: {error.strerror}") from error
+
+
+def upgrade(path: Path, patience_s: float) -> None:
+    """Bring a file of an earlier version to ours: all of it, or nothing. Raises MemoryStoreError."""
+    with explained(), closing(connect(path, patience_s)) as connection:
+        connection.executescript(UPGRADE)

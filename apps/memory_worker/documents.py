@@ -6,7 +6,7 @@ from typing import Literal
 
 ContextType = Literal["target", "previous", "next"]
 Strategy = Literal["hybrid", "similarity", "recent"]
-StrategyUsed = Literal["hybrid", "similarity", "recent", "lexical"]
+StrategyUsed = Literal["recent", "lexical"]
 
 TOKENS_PER_WORD = 1.3
 MOST_RESULTS = 50
@@ -40,15 +40,14 @@ class Question:
     text: str
     user: str = ""
     strategy: Strategy = "hybrid"
-    """By words and meaning, by meaning alone, or the newest whatever they say."""
+    """By words and meaning, by meaning alone, or the newest whatever they say; without a model, meaning is words."""
     top_k: int = 5
     """1 to 50 documents, besides those around them."""
     max_tokens: int | None = None
     context_window: int = 0
     """How many documents of the session come along on either side; 0 to 5."""
-    without_ids: tuple[str, ...] = ()
     without_turn: str = ""
-    """What the question itself came with, so that it does not find itself."""
+    """The turn that the question belongs to, so that it does not find itself."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.top_k <= MOST_RESULTS:
@@ -86,7 +85,7 @@ class Results:
     truncated: bool
     """Whether something that was found did not fit into the tokens."""
     strategy_used: StrategyUsed
-    """`lexical` where vectors were wanted and there are none."""
+    """`lexical`: by words alone."""
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,7 @@
 MemoryStoreError      the message says why, for people; nothing was changed
 ├── StoreBusyError    somebody else holds the file; worth another try
 ├── StoreFullError    the disk has no room
-├── StoreDamagedError the file broke while it was open; opening it again sets it aside
-└── EmbedderError     an embedding model let us down
+└── StoreDamagedError the file broke while it was open; opening it again sets it aside
 """
 
 import sqlite3
@@ -26,10 +25,6 @@ class StoreFullError(MemoryStoreError):
 
 class StoreDamagedError(MemoryStoreError):
     """The file is not what was written."""
-
-
-class EmbedderError(MemoryStoreError):
-    """An embedding model could not be asked."""
 
 
 MEANING = {

@@ -1,23 +1,19 @@
 """Opens the file of the memory whatever state it is in, and never takes a broken one for an empty one."""
 
-import itertools
 import logging
 import sqlite3
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from memory_worker.database import APPLICATION, USER_BITS, VERSION, connect, create, lenient
+from memory_worker.database import APPLICATION, USER_BITS, VERSION, connect, create, lenient, upgrade
 from memory_worker.errors import PRIMARY_CODE, MemoryStoreError, StoreDamagedError, explained
+from memory_worker.rows import COLUMNS
+from mynah_resilience.files import JOURNALS, set_aside
 
 log = logging.getLogger(__name__)
-
-# The files that SQLite keeps beside a database.
-BESIDE = ("-wal", "-shm")
-COLUMNS = "id, message, session, turn, speaker, text, ts"
 
 
 @dataclass(frozen=True)
@@ -30,32 +26,35 @@ class Recovery:
     """How many documents could be read from it and are remembered still."""
 
 
-def prepare(path: Path, patience_s: float, now: Callable[[], float]) -> Recovery | None:
-    """Leave a sound file at `path`: the one that is there, or a new one; says what was damaged.
+def prepare(path: Path, patience_s: float) -> Recovery | None:
+    """Leave a sound file of our version at `path`: the one that is there, or a new one; says what was damaged.
 
     Raises MemoryStoreError when the file cannot be used for another reason than damage.
     """
-    stray = any(beside.exists() for beside in _beside(path))
+    stray = any(path.with_name(path.name + suffix).exists() for suffix in JOURNALS)
     if not path.exists() and not stray:
         create(path)
         return None
     try:
-        _check(path, patience_s)
+        version = _version(path, patience_s)
     except StoreDamagedError as damage:
-        return _replace(path, patience_s, now(), damage)
+        return _replace(path, patience_s, damage)
+    if version < VERSION:
+        upgrade(path, patience_s)
     if _index_is_sound(path, patience_s):
         return None
     log.warning("The index of the memory was damaged and has been made again.")
     return Recovery(copy=None, rescued=_documents(path, patience_s))
 
 
-def _check(path: Path, patience_s: float) -> None:
+def _version(path: Path, patience_s: float) -> int:
+    """Which version a sound file is; raises StoreDamagedError, MemoryStoreError."""
     # An empty file is sound to SQLite, and a journal without its file is nothing; to us both are memories lost.
     if not path.exists() or not path.stat().st_size:
         raise StoreDamagedError("the file is empty or missing")
     with explained(), closing(connect(path, patience_s)) as connection:
         application = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
         problems = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
         if problems != ["ok"]:
             raise StoreDamagedError("; ".join(problems))
@@ -63,7 +62,8 @@ def _check(path: Path, patience_s: float) -> None:
             raise StoreDamagedError("it is not the file of a memory")
         if version > VERSION:
             raise MemoryStoreError(f"{path} was written by a newer Mynah")
-        connection.execute("SELECT forgotten FROM changes").fetchone()
+        connection.execute("SELECT documents FROM users").fetchone()
+    return version
 
 
 def _index_is_sound(path: Path, patience_s: float) -> bool:
@@ -84,26 +84,15 @@ def _documents(path: Path, patience_s: float) -> int:
         return int(connection.execute("SELECT count(*) FROM documents").fetchone()[0])
 
 
-def _replace(path: Path, patience_s: float, now: float, damage: StoreDamagedError) -> Recovery:
-    copy = _set_aside(path, now)
+def _replace(path: Path, patience_s: float, damage: StoreDamagedError) -> Recovery:
+    try:
+        copy = set_aside(path)
+    except OSError as error:
+        raise MemoryStoreError(f"the damaged memory at {path} cannot be set aside: {error.strerror}") from error
     create(path)
     rescued = _rescue(copy, path, patience_s)
     log.error("The memory was damaged (%s): set aside as %s, %d documents rescued.", damage, copy, rescued)
     return Recovery(copy, rescued)
-
-
-def _set_aside(path: Path, now: float) -> Path:
-    """Rename the file and what stands beside it, to a name that is free."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-    names = (path.with_name(f"{path.name}.damaged-{stamp}-{number}") for number in itertools.count(1))
-    copy = next(name for name in names if not any(file.exists() for file in (name, *_beside(name))))
-    try:
-        for source, target in zip((path, *_beside(path)), (copy, *_beside(copy)), strict=True):
-            if source.exists():
-                source.rename(target)
-    except OSError as error:
-        raise MemoryStoreError(f"the damaged memory at {path} cannot be set aside: {error.strerror}") from error
-    return copy
 
 
 def _rescue(copy: Path, path: Path, patience_s: float) -> int:
@@ -137,7 +126,3 @@ def _readable(copy: Path, query: str) -> Iterator[tuple[Any, ...]]:
             yield from old.execute(query)
     except sqlite3.Error as error:
         log.info("Reading %s stopped: %s.", copy.name, error)
-
-
-def _beside(path: Path) -> list[Path]:
-    return [path.with_name(path.name + suffix) for suffix in BESIDE]

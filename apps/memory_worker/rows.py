@@ -13,10 +13,7 @@ from memory_worker.words import all_of
 
 COLUMNS = "id, message, session, turn, speaker, text, ts"
 # What a question may find: not itself, and nothing that should be gone.
-ALLOWED = (
-    "id BETWEEN :first AND :last AND ts >= :oldest AND (turn != :turn OR :turn = '')"
-    " AND message NOT IN (SELECT value FROM json_each(:ids))"
-)
+ALLOWED = "id BETWEEN :first AND :last AND ts >= :oldest AND (turn != :turn OR :turn = '')"
 AROUND: dict[Direction, str] = {
     "previous": "id < :id ORDER BY id DESC",
     "next": "id > :id ORDER BY id",
@@ -54,36 +51,12 @@ def prune(connection: sqlite3.Connection, row: int, limits: Limits, now: float) 
     """Remove what the owner of a row has too much of, and some of what is too old."""
     number = row >> USER_BITS
     (kept,) = connection.execute("SELECT documents FROM users WHERE number = ?", (number,)).fetchone()
-    removed = 0
     if kept > limits.documents:
         # A hundredth more than needed, so that not every addition removes something.
         excess = kept - limits.documents + limits.documents // 100
-        removed += _remove_oldest(connection, _range(number), excess, math.inf)
+        _remove_oldest(connection, _range(number), excess, math.inf)
     if limits.age_s is not None:
-        removed += _remove_oldest(connection, _range(number), AT_ONCE, now - limits.age_s)
-    if removed:
-        _note_forgotten(connection)
-
-
-def remove(
-    connection: sqlite3.Connection, within: Range, ids: Iterable[str] | None, session: str | None, before: float | None
-) -> int:
-    """Remove the documents to which all that is given applies; how many there were."""
-    removed = connection.execute(
-        "DELETE FROM documents WHERE id BETWEEN :first AND :last"
-        " AND (:ids IS NULL OR message IN (SELECT value FROM json_each(:ids)))"
-        " AND (:session IS NULL OR session = :session) AND (:before IS NULL OR ts < :before)",
-        {
-            "first": within.first,
-            "last": within.last,
-            "ids": None if ids is None else json.dumps([storable(message) for message in ids]),
-            "session": None if session is None else storable(session),
-            "before": before,
-        },
-    ).rowcount
-    if removed:
-        _note_forgotten(connection)
-    return removed
+        _remove_oldest(connection, _range(number), AT_ONCE, now - limits.age_s)
 
 
 def remove_about(connection: sqlite3.Connection, within: Range, wanted: list[str]) -> int:
@@ -96,24 +69,17 @@ def remove_about(connection: sqlite3.Connection, within: Range, wanted: list[str
         (all_of(wanted), within.first, within.last),
     ).fetchall()
     connection.executemany("DELETE FROM documents WHERE id = ?", held)
-    if held:
-        _note_forgotten(connection)
     return len(held)
 
 
 def remove_user(connection: sqlite3.Connection, user: str) -> int:
     """Remove a user with all documents; how many there were."""
     within = rows_of(connection, user)
-    removed = remove(connection, within, None, None, None) if within else 0
+    if within is None:
+        return 0
+    removed = connection.execute("DELETE FROM documents WHERE id BETWEEN ? AND ?", within).rowcount
     connection.execute("DELETE FROM users WHERE name = ?", (storable(user),))
     return removed
-
-
-def count(connection: sqlite3.Connection, user: str | None) -> int:
-    """How many documents one user or everybody has."""
-    name = None if user is None else storable(user)
-    query = "SELECT coalesce(sum(documents), 0) FROM users WHERE ?1 IS NULL OR name = ?1"
-    return int(connection.execute(query, (name,)).fetchone()[0])
 
 
 class Allowed:
@@ -126,7 +92,6 @@ class Allowed:
             "last": within.last,
             "oldest": oldest,
             "turn": storable(question.without_turn),
-            "ids": json.dumps([storable(message) for message in question.without_ids]),
         }
 
     def newest(self, count: int) -> list[Row]:
@@ -151,13 +116,9 @@ def _range(number: int) -> Range:
     return Range(number << USER_BITS, ((number + 1) << USER_BITS) - 1)
 
 
-def _remove_oldest(connection: sqlite3.Connection, within: Range, count: int, before: float) -> int:
-    return connection.execute(
+def _remove_oldest(connection: sqlite3.Connection, within: Range, count: int, before: float) -> None:
+    connection.execute(
         "DELETE FROM documents WHERE ts < ?"
         " AND id IN (SELECT id FROM documents WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?)",
         (before, within.first, within.last, count),
-    ).rowcount
-
-
-def _note_forgotten(connection: sqlite3.Connection) -> None:
-    connection.execute("UPDATE changes SET forgotten = forgotten + 1")
+    )

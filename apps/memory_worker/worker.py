@@ -38,7 +38,7 @@ class Memory:
 
     def __init__(self, path: Path, limits: Limits, *, listens: bool = True) -> None:
         self._path = path
-        self._store = Store(path, limits=limits, offload=in_thread)
+        self._store = Store(path, limits)
         self._listens = listens
 
     async def __aenter__(self) -> Self:
@@ -67,7 +67,7 @@ class Memory:
             without_turn=current().turn or "",
         )
         try:
-            found = await self._store.query_async(question)
+            found = await in_thread(self._store.query, question)
         except MemoryStoreError as error:
             raise EngineFailed(str(error)) from error
         return MemoryResults(
@@ -133,7 +133,7 @@ class Memory:
             user=user,
         )
         try:
-            return await self._store.add_async(entry)
+            return await in_thread(self._store.add, entry)
         except MemoryStoreError as error:
             raise EngineFailed(str(error)) from error
         except ValueError as error:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from blockbuster import blockbuster_ctx
 
 from memory_worker.documents import Entry, Limits
 from memory_worker.persona import Persons
@@ -339,6 +340,17 @@ async def test_the_loop_stays_awake_while_fifty_are_taken_in_and_fifty_are_asked
         assert all(len(answer) == 5 for answer in answers)
         assert probe.maximum_ms < 50
         assert len(await memory.remembers("owls", 5)) == 5
+
+
+async def test_nothing_that_is_asked_of_it_blocks_the_loop(library):
+    async with library() as memory:
+        for role in (Role.SKILL, Role.LLM):
+            await memory.stage.bus(role)
+        with blockbuster_ctx():
+            assert await memory.store("penguins swim") == 1
+            assert await memory.find("penguins") == ["penguins swim"]
+            assert await memory.forget("penguins") == 1
+            await memory.stage.ask(CharacterUpdate(traits={"humor": 1}))
 
 
 async def test_a_burst_of_what_is_said_is_remembered_whole(library):
