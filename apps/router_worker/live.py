@@ -15,8 +15,8 @@ from router_worker.turn import Kind, Sentence, State, Turn
 
 log = logging.getLogger(__name__)
 
-TOLD_AFTER: Final = 0.001
-"""Seconds after which a phase is told: who asks the model or the voice goes first."""
+TOLD_AFTER: Final = 0.02
+"""Seconds after which a phase is told, unless it is the last: an answer goes first, and nobody sees the difference."""
 HEARD_WITHIN: Final = 0.5
 """Seconds within which a satellite that was told to stop says how much was heard."""
 

@@ -1,7 +1,8 @@
 """One connection to an MQTT 5 broker; the only module that knows the client library.
 
 gmqtt connects, subscribes and says goodbye. PUBLISH and PUBACK, the packets that are many, are read as they arrive and
-leave together, once in a turn of the event loop: a write of its own for each costs more than all else.
+leave together, once in a turn of the event loop: a write of its own for each costs more than all else. A PUBACK waits a
+little for something to leave with.
 """
 
 import asyncio
@@ -39,6 +40,10 @@ FIRST_NUMBER: Final = 0x1000
 LAST_NUMBER: Final = 0xFFFF
 """Packet identifiers of what is published; those below are gmqtt's."""
 LARGEST_PACKET: Final = 16 << 20
+ACKNOWLEDGES_WITHIN: Final = 0.010
+"""Seconds; nobody waits for an acknowledgement but the broker, which sends RECEIVE_MAXIMUM messages without any."""
+ACKNOWLEDGED_AT_ONCE: Final = 64
+"""Acknowledgements that wait no longer."""
 PUBLISH: Final = 0x30
 PUBACK: Final = 0x40
 
@@ -231,8 +236,8 @@ class Connection:
         except ValueError as error:
             log.warning("Ignored a malformed packet: %s", error)
             packet, number = None, identifier(first, body)
-        if number:
-            self.send(b"\x40\x02" + number.to_bytes(2, "big"))
+        if number and self._protocol is not None:
+            self._protocol.acknowledge(number)
         if packet is not None:
             packet.waited = self.pulse.waited
             self._arrived(packet)
@@ -309,6 +314,8 @@ class _Protocol(MQTTProtocol):  # type: ignore[misc]
         self._cutter = Cutter(self._read)
         self._out: list[bytes] = []
         self._waiting = 0
+        self._acks: list[bytes] = []
+        self._acks_leave: asyncio.TimerHandle | None = None
         self.transport: asyncio.Transport
 
     @property
@@ -326,6 +333,9 @@ class _Protocol(MQTTProtocol):  # type: ignore[misc]
         """Report it, where gmqtt would connect again."""
         BaseMQTTProtocol.connection_lost(self, exc)
         self._out.clear()
+        self._acks.clear()
+        if self._acks_leave is not None:
+            self._acks_leave.cancel()
         self._reports.gone()
 
     def eof_received(self) -> None:
@@ -345,6 +355,18 @@ class _Protocol(MQTTProtocol):  # type: ignore[misc]
         else:
             self._connection.put_package(Package(first, body))
 
+    def acknowledge(self, number: int) -> None:
+        """Say that a message was read: with what is written next, or soon."""
+        self._acks.append(b"\x40\x02" + number.to_bytes(2, "big"))
+        if len(self._acks) == ACKNOWLEDGED_AT_ONCE:
+            self.flush()
+        elif self._acks_leave is None:
+            self._acks_leave = self._loop.call_later(ACKNOWLEDGES_WITHIN, self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        self._acks_leave = None
+        self.flush()
+
     def write_data(self, data: bytes) -> None:
         """Write with this turn of the loop, after what is ready to run in it."""
         if not self._out:
@@ -357,10 +379,11 @@ class _Protocol(MQTTProtocol):  # type: ignore[misc]
 
     def flush(self) -> None:
         """Write what waits."""
-        if self._out and not self.transport.is_closing():
+        out = self._acks + self._out
+        if out and not self.transport.is_closing():
             self._reports.pulse.said()
-            self.transport.writelines(self._out)
-        self._out = []
+            self.transport.writelines(out)
+        self._acks, self._out = [], []
         self._waiting = 0
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 PACKAGES = Path(__file__).resolve().parents[2]
+PUBACK = 4
 SUBSCRIBE = 8
 ENDS_WITHIN_S = 15.0
 
@@ -83,6 +84,14 @@ class Tap:
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self.sent: Counter[int] = Counter()
+        self._more = asyncio.Event()
+
+    async def until_sent(self, kind: int, count: int) -> None:
+        """Wait until clients have sent so many packets of a type; TimeoutError after ten seconds."""
+        async with asyncio.timeout(10):
+            while self.sent[kind] < count:
+                self._more.clear()
+                await self._more.wait()
 
     @property
     def url(self) -> str:
@@ -131,6 +140,7 @@ class Tap:
                 if not digit[0] & 0x80:
                     break
             self.sent[head[0] >> 4] += 1
+            self._more.set()
             writer.write(head + digits + await reader.readexactly(length))
             await writer.drain()
 

@@ -15,11 +15,11 @@ from mynah_bus import Bus, BusSettings, RequestFailed, Worker, conversation, han
 from mynah_bus.errors import TooLarge
 from mynah_bus.link import NO_SUBSCRIBER, Filter, Hooks
 from mynah_bus.mosquitto import Mosquitto, passwords
-from mynah_bus.mqtt import Address
+from mynah_bus.mqtt import RECEIVE_MAXIMUM, Address
 from mynah_bus.mqtt_link import OUTBOX, TRIES, MqttLink
 from mynah_bus.packet import Packet
 from mynah_bus.tests.memory_process import Echo
-from mynah_bus.tests.processes import SUBSCRIBE, Tap, WorkerProcess
+from mynah_bus.tests.processes import PUBACK, SUBSCRIBE, Tap, WorkerProcess
 from mynah_bus.tests.puppets import acknowledged
 from mynah_contracts import (
     Health,
@@ -98,6 +98,20 @@ async def test_everybody_is_back_after_a_restart_of_the_broker(mosquitto: Mosqui
         async with asyncio.timeout(20):
             await asyncio.gather(*(each.wait() for each in back))
         assert {bus.link.connections for bus in buses} == {2}
+
+
+async def test_who_only_listens_acknowledges_all_that_it_hears(mosquitto, tmp_path):
+    home = tmp_path / "home"
+    async with (
+        Tap(mosquitto.url) as tap,
+        Line(tap.url, Role.SKILL, home, [Filter("mynah/stt/final", 1)]) as ear,
+        Line(mosquitto.url, Role.STT, home) as mouth,
+    ):
+        for _ in range(3):
+            for _ in range(RECEIVE_MAXIMUM // 2 + 1):
+                mouth.link.publish(Packet("mynah/stt/final", b"", 1))
+            await ear.hears(RECEIVE_MAXIMUM // 2 + 1)
+        await tap.until_sent(PUBACK, 3 * (RECEIVE_MAXIMUM // 2 + 1))
 
 
 async def test_two_processes_under_one_name_do_not_drive_each_other_out(mosquitto, settings):
