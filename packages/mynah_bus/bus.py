@@ -38,7 +38,7 @@ LISTENER_QUEUE: Final = 1_000
 DRAINS_WITHIN: Final = 1.0
 REPORTED_AT_ONCE: Final = 100
 REPORTED_PER_MINUTE: Final = 600
-"""Messages that do not fit and are told of, in the log and on the bus; all are counted."""
+"""What went wrong and is told of, in the log and on the bus; all is counted."""
 LONGEST_REPLY_TOPIC: Final = 256
 
 
@@ -121,6 +121,7 @@ class Bus:
         """Fail what is pending, send what waits, hang up."""
         link = self.link
         self._closed = True
+        link.on_packet = self._answered  # whatever else comes is for others, and for those who ask again
         self._asking.close()
         try:
             if link.connected:
@@ -208,6 +209,17 @@ class Bus:
             packet.qos = qos
         self.link.publish(packet, direct=True)
         return packet
+
+    def report(self, failed: Failed, context: Context) -> bool:
+        """Tell everybody what went wrong, if we may; False when too much was told lately."""
+        if not self._reports.try_acquire():
+            return False
+        if self.role in Failed.contract.by and failed.about != Failed.contract.name:  # a report of a report has no end
+            topic = f"{self._prefix}{failed.topic}"
+            self.link.publish(
+                encode(failed, topic=topic, source=self.source, context=context, correlation_id=context.correlation_id)
+            )
+        return True
 
     def send_again(self, packet: Packet) -> None:
         """Send a packet once more, for a request that came twice."""
@@ -352,12 +364,7 @@ class Bus:
         )
 
     def _turn_away(self, packet: Packet, kind: type[Message], error: BadMessage) -> None:
-        """Answer what does not fit where an answer is expected, and report it; of a flood, some of it."""
-        is_told = self._reports.try_acquire()
-        if is_told:
-            log.info("Refused a message on %s: %s", packet.topic, error)
-        if kind is Failed or self._closed:
-            return
+        """Answer what does not fit where an answer is expected, and report it."""
         envelope = peek(packet)
         failed = Failed(code=error.code, message=str(error), about=kind.contract.name)
         context = Context(turn=envelope.turn, session=envelope.session)
@@ -370,10 +377,8 @@ class Bus:
                 correlation=packet.correlation,
                 context=context,
             )
-        if is_told and self.role in Failed.contract.by:
-            self.link.publish(
-                encode(failed, topic=f"{self._prefix}{failed.topic}", source=self.source, context=context)
-            )
+        if self.report(failed, context):
+            log.info("Refused a message on %s: %s", packet.topic, error)
 
     # -- connecting
 

@@ -124,7 +124,7 @@ class Dispatcher:
         for desks in self.desks.values():
             for desk in desks:
                 for job in desk.inbox.drain():
-                    self._refuse(job, LEAVING, "The worker is stopping.")
+                    self._leave(job)
 
     async def finish(self, grace: float) -> None:
         """Give what runs so many seconds, then cancel it; what does not even end then is left behind."""
@@ -148,7 +148,7 @@ class Dispatcher:
             if job is None:
                 continue
             if self._stopping:
-                self._refuse(job, LEAVING, "The worker is stopping.")
+                self._leave(job)
             elif self._begun and desk.is_free:
                 self._start(job)
             else:
@@ -225,7 +225,8 @@ class Dispatcher:
         enter(job.context)
         try:
             if job.is_stale(asyncio.get_running_loop().time()):
-                self._fail(job, "expired", "It waited longer than its sender does.", retryable=True)
+                why = "It waited longer than its sender does."
+                self._fail(job, "expired", why, retryable=True, is_reported=handler.answers)
             else:
                 await self._handle(handler, job)
                 self._bus.count("handled")
@@ -234,7 +235,7 @@ class Dispatcher:
             self._fail(job, error.code, str(error), retryable=error.retryable)
         except asyncio.CancelledError:
             if self._stopping:
-                self._refuse(job, LEAVING, "The worker is stopping.")
+                self._leave(job)
             else:
                 self._fail(job, "cancelled", "It was cancelled.", is_reported=False)
             raise
@@ -289,18 +290,22 @@ class Dispatcher:
             job.answers.append(packet)
 
     def _fail(self, job: Job, code: str, why: str, *, retryable: bool = False, is_reported: bool = True) -> None:
-        """Say why it was not done: to who asked, and to all when nobody else will do it."""
+        """Say why it was not done: to who asked, and to all when nobody will try again."""
         self._bus.count("failed")
         failed = Failed(code=code, message=why, retryable=retryable, about=job.desk.handler.hears.contract.name)
         if job.reply_to is not None and not job.is_answered:
             self._answer(job, failed, is_last=True)
-        if is_reported and not retryable:
-            self._bus.publish(failed)
+        if is_reported and (job.reply_to is None or not retryable):
+            self._bus.report(failed, job.context)
 
-    def _refuse(self, job: Job, code: str, why: str) -> None:
+    def _leave(self, job: Job) -> None:
+        """Refuse what others are there for; what merely happened is no longer for us to hear."""
+        self._refuse(job, LEAVING, "The worker is stopping.", is_reported=job.desk.handler.answers)
+
+    def _refuse(self, job: Job, code: str, why: str, *, is_reported: bool = True) -> None:
         """Send a request back at once, so that it moves to another worker; it may come again."""
         self._bus.count("refused")
-        self._fail(job, code, why, retryable=True)
+        self._fail(job, code, why, retryable=True, is_reported=is_reported)
         job.answers.clear()
         self._close(job)
 

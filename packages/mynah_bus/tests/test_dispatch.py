@@ -9,7 +9,7 @@ import pytest
 
 from mynah_bus import EngineFailed, RequestFailed, Worker, conversation, current, handles, produces
 from mynah_bus.bus import REPORTED_AT_ONCE
-from mynah_bus.memory_link import InMemoryBroker
+from mynah_bus.memory_link import InMemoryBroker, MemoryLink
 from mynah_bus.testing import serving
 from mynah_bus.tests.puppets import at_work, found, joined, member
 from mynah_bus.wire import Packet
@@ -24,6 +24,7 @@ from mynah_contracts import (
     Said,
     Say,
     Transcript,
+    Vocabulary,
 )
 
 pytestmark = [pytest.mark.asyncio(loop_factories=["virtual"]), pytest.mark.usefixtures("loop_stays_awake")]
@@ -166,6 +167,105 @@ async def test_of_a_stream_that_nobody_keeps_up_with_the_oldest_is_dropped():
         assert worker.bus.counters["dropped"] == 6
 
 
+def reported(broker: InMemoryBroker) -> list[dict[str, object]]:
+    """What everybody was told to have gone wrong."""
+    return [orjson.loads(each.payload) for each in broker.published if each.topic == "mynah/system/error"]
+
+
+class Silent:
+    """Takes what nobody waits for an answer to."""
+
+    def __init__(self) -> None:
+        self.spoken: list[str] = []
+        self.may_go_on = asyncio.Event()
+
+    @handles(waiting=1)
+    async def speak(self, sentence: Say) -> None:
+        self.spoken.append(sentence.text)
+        await self.may_go_on.wait()
+
+
+async def test_what_is_refused_though_nobody_will_ask_again_is_reported(broker):
+    part = Silent()
+    async with at_work(broker, member("one", part, role=Role.TTS)):
+        for n in range(5):
+            broker.publish(Packet("mynah/tts/say", b'{"id": "%d", "turn": "t%d", "data": {"text": "%d"}}' % (n, n, n)))
+        await asyncio.sleep(INSTANT)
+        part.may_go_on.set()
+        await asyncio.sleep(INSTANT)
+    assert part.spoken == ["0", "1"]
+    told = [(each["turn"], each["data"]["code"], each["data"]["about"]) for each in reported(broker)]
+    assert told == [(f"t{n}", "queue_full", "tts.say") for n in range(2, 5)]
+
+
+async def test_of_a_flood_of_what_is_refused_some_is_reported(broker):
+    worker = member("one", Silent(), role=Role.TTS)
+    async with at_work(broker, worker):
+        for _ in range(3 * REPORTED_AT_ONCE):
+            broker.publish(Packet("mynah/tts/say", b'{"text": "?"}'))
+        await asyncio.sleep(INSTANT)
+        assert worker.bus.counters["refused"] == 3 * REPORTED_AT_ONCE - 2
+        assert REPORTED_AT_ONCE <= len(reported(broker)) < 2 * REPORTED_AT_ONCE
+
+
+class Stuck:
+    """Comes to no end, with what it is asked and with what it hears."""
+
+    @handles
+    async def recall(self, query: MemoryQuery) -> None:
+        await asyncio.sleep(1_000)
+
+    @handles
+    async def note(self, transcript: Transcript) -> None:
+        await asyncio.sleep(1_000)
+
+
+async def test_of_what_a_worker_that_stops_leaves_undone_only_what_it_was_asked_is_reported(broker):
+    worker = member_at(broker, Stuck())
+    await worker.__aenter__()
+    for _ in range(2):
+        broker.publish(Packet("mynah/memory/query", b'{"text": "?"}'))
+        broker.publish(Packet("mynah/stt/final", b'{"text": "?"}'))
+    await asyncio.sleep(INSTANT)
+    await worker.__aexit__(None, None, None)
+    told = [(each["data"]["code"], each["data"]["about"]) for each in reported(broker)]
+    assert told == [("shutting_down", "memory.query")] * 2
+
+
+class Forgetful:
+    """Cannot learn."""
+
+    @handles
+    async def learn(self, vocabulary: Vocabulary) -> None:
+        raise EngineFailed("The recogniser is gone.", retryable=True)
+
+
+async def test_what_fails_though_nobody_tells_it_again_is_reported(broker):
+    async with at_work(broker, member("one", Forgetful(), role=Role.STT)), joined(broker, Role.ROUTER) as router:
+        router.publish(Vocabulary(intents={}))
+        await asyncio.sleep(INSTANT)
+    assert [(each["data"]["message"], each["data"]["about"]) for each in reported(broker)] == [
+        ("The recogniser is gone.", "stt.vocabulary")
+    ]
+
+
+class Hopeless:
+    """Fails to hear of failures."""
+
+    @handles
+    async def hear(self, failed: Failed) -> None:
+        raise EngineFailed(failed.message)
+
+
+async def test_a_report_that_cannot_be_handled_is_not_reported(broker):
+    worker = member("one", Hopeless(), role=Role.SKILL)
+    async with at_work(broker, worker):
+        broker.publish(Packet("mynah/system/error", b'{"data": {"code": "bug", "message": "?"}}'))
+        await asyncio.sleep(INSTANT)
+        assert worker.bus.counters["failed"] == 1
+    assert len(reported(broker)) == 1
+
+
 class Voice:
     """Speaks one sentence after the other."""
 
@@ -258,6 +358,25 @@ async def test_a_worker_that_stops_finishes_what_runs_and_refuses_what_waits(bro
         first, second, third = await asyncio.gather(*asked, return_exceptions=True)
     assert [answer.results[0].text for answer in (first, second)] == ["0", "1"]
     assert third.retryable
+
+
+class Draining(MemoryLink):
+    """Takes its time to send the last."""
+
+    async def drained(self, within: float) -> None:
+        await asyncio.sleep(within)
+
+
+@pytest.mark.parametrize("payload", [b'{"text": "too late"}', b"garbage"])
+async def test_what_comes_when_the_bus_is_about_to_hang_up_is_for_others(broker, payload, caplog):
+    worker = member("one", Moody())
+    worker.bus.use(lambda _, instance: Draining(broker, instance))
+    await worker.__aenter__()
+    stopping = asyncio.create_task(worker.__aexit__(None, None, None))
+    await asyncio.sleep(0.1)
+    broker.publish(asking(payload))
+    await stopping
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_what_does_not_end_within_its_grace_is_cancelled_and_says_so(broker):
