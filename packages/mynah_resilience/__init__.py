@@ -2,7 +2,7 @@
 
 from mynah_resilience.breaker import BreakerState, BreakerStatus, CircuitBreaker
 from mynah_resilience.confinement import OneThread
-from mynah_resilience.errors import CircuitOpen, ResilienceError, WrongThread
+from mynah_resilience.errors import CircuitOpen, NoThread, ResilienceError, WrongThread
 from mynah_resilience.events import Event, EventBus
 from mynah_resilience.file_cache import FileCache
 from mynah_resilience.limiter import RateLimiter
@@ -26,6 +26,7 @@ __all__ = [
     "LatencyTrend",
     "LoopStatus",
     "MessageBus",
+    "NoThread",
     "OneThread",
     "Outlook",
     "RateLimiter",

@@ -2,8 +2,11 @@
 
 ResilienceError      expected: a guard did its work
 ├── CircuitOpen      the dependency is given time to recover, the call was not made
+├── NoThread         every thread that could make the call is in one that does not return
 └── WrongThread      a component of one event loop was touched from another thread
 """
+
+from collections.abc import Collection
 
 
 class ResilienceError(Exception):
@@ -24,6 +27,15 @@ class CircuitOpen(ResilienceError):
 
     def __reduce__(self) -> tuple[type["CircuitOpen"], tuple[str, float]]:
         return type(self), (self.name, self.retry_in)
+
+
+class NoThread(ResilienceError):
+    """All threads of `name` hang in the calls `hung`; no other call is made before one of them returns."""
+
+    code = "no_thread"
+
+    def __init__(self, name: str, hung: Collection[str]) -> None:
+        super().__init__(f"all {len(hung)} threads of {name} hang in {', '.join(hung)}")
 
 
 class WrongThread(ResilienceError):

@@ -101,6 +101,7 @@ class EventBus:
     async def __aenter__(self) -> Self:
         self._thread.check()
         self._loop = asyncio.get_running_loop()
+        self._threads.reopen()
         return self
 
     async def __aexit__(

@@ -25,6 +25,7 @@ class OutcomeWindow:
     def add(self, now: float, *, success: bool) -> None:
         """Count one outcome; `now` is monotonic, in seconds."""
         if not self._seconds or self._seconds[-1].number < int(now):
+            self._forget_before(now - self._length)
             self._seconds.append(_Second(int(now)))
         if success:
             self._seconds[-1].successes += 1
@@ -35,13 +36,16 @@ class OutcomeWindow:
 
     def counts(self, now: float) -> tuple[int, int]:
         """Successes and failures that are still inside the window."""
-        while self._seconds and self._seconds[0].number <= now - self._length:
-            past = self._seconds.popleft()
-            self._successes -= past.successes
-            self._failures -= past.failures
+        self._forget_before(now - self._length)
         return self._successes, self._failures
 
     def clear(self) -> None:
         """Forget all outcomes."""
         self._seconds.clear()
         self._successes = self._failures = 0
+
+    def _forget_before(self, moment: float) -> None:
+        while self._seconds and self._seconds[0].number <= moment:
+            past = self._seconds.popleft()
+            self._successes -= past.successes
+            self._failures -= past.failures

@@ -135,6 +135,16 @@ async def test_handlers_that_hang_leave_the_loop_its_threads() -> None:
         await asyncio.to_thread(released.set)
 
 
+@pytest.mark.req("EVB-01", "EVB-02")
+async def test_a_bus_that_is_entered_again_tells_plain_handlers_too() -> None:
+    events, heard = EventBus(patience=5), []
+    events.subscribe("voice_failed", heard.append)
+    for number in range(2):
+        async with events:
+            await events.publish("voice_failed", number)
+    assert heard == [0, 1]
+
+
 @pytest.mark.req("EVB-03")
 async def test_the_last_hundred_events_are_kept() -> None:
     clock = iter(range(1000))
