@@ -10,6 +10,7 @@ import numpy as np
 from mynah_audio.pcm import Samples, level, to_bytes
 from mynah_audio.spectrum import levels
 from mynah_bus import Bus, ModelThread, RequestFailed, conversation, new_id
+from mynah_bus.background import background
 from mynah_contracts import AudioLevels, PartialTranscript, Transcribe, TranscribePart, Transcript, WakeEvent
 from satellite.listener import Event, Listener, NothingHeard, Partial, SpeechStarted, Utterance, WakeHeard
 from satellite.sources import Source
@@ -79,31 +80,36 @@ class Ears:
             await self._thread(self._listener.sleep)
 
     async def listen(self) -> None:
-        """Hear to the end of the source; push-to-talk: to the end of one turn."""
-        async with self._thread, asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
+        """Hear all that the source gives; push-to-talk: to the end of one turn."""
+        async with self._thread, background() as self._tasks:
             listener = await self._thread(self._make_listener)
             self._listener = listener
             await self._bus.ready()
             if self._push_to_talk:
                 self._begin("push_to_talk")
-            number = 0
-            async for frame in self._source:
-                if self._is_deaf(listener):
-                    continue
-                if self._watched and number % LEVELS_EVERY == 0:
-                    self._show(frame)
-                number += 1
-                for event in await self._thread(listener.push, frame):
-                    if isinstance(event, WakeHeard) and self._calls_itself():
-                        log.info("Not woken by its own voice")
-                        await self._thread(listener.sleep)
-                    else:
-                        self._heard(event, listener)
-                if self._push_to_talk and self._turn is None:
-                    return
-            for event in await self._thread(listener.finish):
-                self._heard(event, listener)
+            await self._hear_out(listener)
+            while self._source.goes_on and not self._push_to_talk:
+                await self._hear_out(listener)
+
+    async def _hear_out(self, listener: Listener) -> None:
+        """Hear to the end of a sound."""
+        number = 0
+        async for frame in self._source:
+            if self._is_deaf(listener):
+                continue
+            if self._watched and number % LEVELS_EVERY == 0:
+                self._show(frame)
+            number += 1
+            for event in await self._thread(listener.push, frame):
+                if isinstance(event, WakeHeard) and self._calls_itself():
+                    log.info("Not woken by its own voice")
+                    await self._thread(listener.sleep)
+                else:
+                    self._heard(event, listener)
+            if self._push_to_talk and self._turn is None:
+                return
+        for event in await self._thread(listener.finish):
+            self._heard(event, listener)
 
     def _is_deaf(self, listener: Listener) -> bool:
         """Whether this frame is not for us: the microphone is closed, or we hear ourselves."""
@@ -124,7 +130,7 @@ class Ears:
             case Utterance() if self._turn is not None:
                 turn, self._turn = self._turn, None
                 self._tasks.create_task(self._ask(turn, event.samples), name="transcribe")
-            case NothingHeard():
+            case NothingHeard() if self._turn is not None:
                 self._tell("timeout", self._turn)
                 self._turn = None
 

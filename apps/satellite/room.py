@@ -1,6 +1,5 @@
 """A satellite on the bus: ears, mouth, and what connects them."""
 
-import asyncio
 import itertools
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -8,6 +7,7 @@ from typing import Final, Self
 
 from mynah_audio.errors import AudioError
 from mynah_bus import Bus, EngineFailed, current, handles
+from mynah_bus.background import background
 from mynah_contracts import (
     Health,
     MicControl,
@@ -32,7 +32,7 @@ NO_ANSWER: Final = "I encountered an error: no answer came."
 
 
 class Room:
-    """Listens at a source and speaks at a sink, as long as the block lasts."""
+    """Listens at a source and speaks at a sink, as long as the block lasts; `deaf` is called when a source ends."""
 
     def __init__(  # noqa: PLR0913  # what a room is made of
         self,
@@ -48,8 +48,10 @@ class Room:
         own_voice: OwnVoice | None = None,
         missing_for_s: float = MISSING_FOR_S,
         patience_s: float = PATIENCE_S,
+        deaf: Callable[[], None] = lambda: None,
     ) -> None:
         self._bus = bus
+        self._deaf = deaf
         self._source = source
         self._sink = sink
         self._name = name
@@ -86,11 +88,11 @@ class Room:
             stack.callback(self._turn.close)
             self._bus.fleet.on_change.add(self._fleet_changed)
             stack.callback(self._bus.fleet.on_change.discard, self._fleet_changed)
-            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            tasks = await stack.enter_async_context(background())
             playing = tasks.create_task(self.mouth.play(), name="play")
             stack.callback(playing.cancel)
             if self.ears is not None:
-                listening = tasks.create_task(self.ears.listen(), name="listen")
+                listening = tasks.create_task(self._listen(self.ears), name="listen")
                 stack.callback(listening.cancel)
             self._stack = stack.pop_all()
         return self
@@ -160,6 +162,13 @@ class Room:
     async def follow(self, event: TurnEvent) -> None:
         """Know how our turn ended."""
         self._turn.follow(event)
+
+    async def _listen(self, ears: Ears) -> None:
+        try:
+            await ears.listen()
+        except AudioError as error:
+            raise EngineFailed(str(error)) from error
+        self._deaf()
 
     async def _stand_down(self, turn: str) -> None:
         """Another satellite answers: be as if nothing had been heard."""

@@ -21,6 +21,10 @@ _FRAMES_A_SECOND = SAMPLE_RATE // FRAME_SAMPLES
 class Source(Protocol):
     """Gives frames once it is entered; entering raises AudioError."""
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether another sound may follow one that has ended: iterate again."""
+
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(
@@ -33,6 +37,8 @@ class Source(Protocol):
 
 class FileSource:
     """A recording: paced as a microphone would give it, else as fast as its frames are taken."""
+
+    goes_on = False
 
     def __init__(self, path: Path, *, paced: bool = True, limit_s: float = LONGEST_S) -> None:
         self._path = path
@@ -62,7 +68,7 @@ class FileSource:
 
 
 class PipeSource:
-    """Bare samples from a FIFO or an open descriptor (0 is standard input), until their writer closes it.
+    """Bare samples from an open descriptor (0 is standard input), or from a FIFO: of one writer after the other.
 
     Frames that nobody takes stay in the pipe and slow its writer down.
     """
@@ -71,21 +77,22 @@ class PipeSource:
         self._pipe = pipe
         self._layout = layout or Layout()
         self._block = self._layout.rate // _FRAMES_A_SECOND * self._layout.frame_bytes
+        self.goes_on = not isinstance(pipe, int)
 
     async def __aenter__(self) -> Self:
-        self._reader = asyncio.StreamReader(limit=4 * self._block)
-        self._transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(self._reader), os.fdopen(_open(self._pipe), "rb", buffering=0)
-        )
+        # While this is open, who begins to write as we go from one writer to the next is not cut off.
+        self._held = _open(self._pipe)
+        await self._connect()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         self._transport.close()
+        os.close(self._held)
 
     async def __aiter__(self) -> AsyncIterator[Samples]:
-        """The frames, the last one filled up with silence."""
+        """The frames until the writer closes the pipe, the last one filled up with silence; AudioError: it is gone."""
         resampler = Resampler(self._layout.rate, SAMPLE_RATE)
         framer = Framer()
         is_open = True
@@ -94,10 +101,20 @@ class PipeSource:
                 data = await self._reader.readexactly(self._block)
             except asyncio.IncompleteReadError as end:
                 data, is_open = end.partial, False
+                if self.goes_on:
+                    self._transport.close()
+                    await self._connect()
             for frame in framer.push(resampler.push(decode(data, self._layout))):
                 yield frame
         for frame in (*framer.push(resampler.finish()), *framer.finish()):
             yield frame
+
+    async def _connect(self) -> None:
+        """Wait for another writer; only one that comes after this is told apart from those before."""
+        self._reader = asyncio.StreamReader(limit=4 * self._block)
+        self._transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(self._reader), os.fdopen(_open(self._pipe), "rb", buffering=0)
+        )
 
 
 def _open(pipe: Path | int) -> int:

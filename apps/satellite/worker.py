@@ -20,6 +20,8 @@ from satellite.sources import FileSource, PipeSource, Source
 OWN_THRESHOLD: Final = 0.4
 """From which probability what we say ourselves counts as the wake word: sooner than what others say."""
 
+DEAF: Final = "The sound that it listened to has ended: it only speaks."
+
 
 class Presence:
     """Tells that there is somebody to speak to."""
@@ -52,8 +54,10 @@ def build() -> Worker:
         lambda: make_listener(settings.wake_word),
         echo_free=settings.echo_free,
         own_voice=_own_voice(settings),
+        deaf=lambda: worker.say("degraded", DEAF),
     )
-    return Worker(bus, room, Presence(bus, settings.name))
+    worker = Worker(bus, room, Presence(bus, settings.name))
+    return worker
 
 
 def _own_voice(settings: SatelliteSettings) -> OwnVoice | None:

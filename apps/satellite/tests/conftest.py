@@ -104,6 +104,12 @@ class LoudIsVoice:
         """Nothing is remembered."""
 
 
+@pytest.fixture
+def loud_is_voice() -> type[LoudIsVoice]:
+    """Makes voice detectors."""
+    return LoudIsVoice
+
+
 class WakesAt77:
     """A wake word that is heard in frames of one certain value."""
 
@@ -116,6 +122,8 @@ class WakesAt77:
 
 class Microphone:
     """A source that a test speaks into; `heard` is set when all of it has been taken."""
+
+    goes_on = False
 
     def __init__(self) -> None:
         self._frames: asyncio.Queue[Samples | None] = asyncio.Queue()

@@ -1,23 +1,28 @@
 import asyncio
+import os
 
 import numpy as np
 import pytest
 
+from mynah_audio.pcm import SAMPLE_RATE, to_bytes
 from mynah_audio.recording import load
+from mynah_audio.wav import encode
 from mynah_bus import Bus, BusSettings, EngineFailed, Worker, conversation
 from mynah_bus.testing import serving
 from mynah_contracts import (
     AudioLevels,
+    Health,
     PartialTranscript,
     Role,
     SatelliteControl,
     Speech,
     Transcript,
 )
+from satellite.listener import Listener
 from satellite.room import NO_ANSWER, NO_ROUTER, Room
 from satellite.sinks import FileSink, NullSink
-from satellite.sources import FileSource
-from satellite.worker import make_listener
+from satellite.sources import FileSource, PipeSource
+from satellite.worker import DEAF, build, make_listener
 
 LOUD = np.full(320, 8_000, np.int16)
 QUIET = np.zeros(320, np.int16)
@@ -460,6 +465,55 @@ async def test_a_router_that_goes_away_after_its_answer_leaves_nobody_waiting(ho
         assert not was_alarmed(house)
 
 
+async def test_who_writes_into_a_fifo_may_be_another_one_for_each_question(tmp_path, transcriber, loud_is_voice):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    bus = Bus(Role.SATELLITE, BusSettings(instance="kitchen"))
+    room = Room(bus, "kitchen", PipeSource(fifo), NullSink(), lambda: Listener(loud_is_voice()))
+    async with serving(Worker(Role.ROUTER), Worker(Role.STT, transcriber()), Worker(bus, room)) as stage:
+        turns = set()
+        for _ in range(2):
+            await asyncio.to_thread(fifo.write_bytes, to_bytes(np.tile(LOUD, 20)))
+            turns.add((await stage.received(Transcript)).envelope.turn)
+
+    assert len(turns) == 2
+
+
+@pytest.fixture
+def listens_to_a_file(monkeypatch, tmp_path) -> Worker:
+    """A satellite whose microphone is a frame of silence."""
+    (tmp_path / "silence.wav").write_bytes(encode(QUIET, SAMPLE_RATE))
+    monkeypatch.setenv("MYNAH_HOME", str(tmp_path))
+    monkeypatch.setenv("MYNAH_SATELLITE_SOURCE", str(tmp_path / "silence.wav"))
+    return build()
+
+
+async def test_a_satellite_whose_sound_has_ended_for_good_says_that_it_hears_nothing(listens_to_a_file):
+    async with serving(listens_to_a_file) as stage:
+        health = await stage.next(Health)
+        while health.status != "degraded":
+            health = await stage.next(Health)
+
+    assert health.reason == DEAF
+
+
+async def test_a_fifo_that_is_taken_away_ends_the_satellite_with_one_sentence(tmp_path, loud_is_voice):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    bus = Bus(Role.SATELLITE, BusSettings(instance="kitchen"))
+    room = Room(bus, "kitchen", PipeSource(fifo), NullSink(), lambda: Listener(loud_is_voice()))
+
+    async def lose_it() -> None:
+        async with serving(Worker(bus, room)):
+            writer = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+            await asyncio.to_thread(fifo.unlink)
+            os.close(writer)
+            await asyncio.get_running_loop().create_future()
+
+    with pytest.raises(EngineFailed, match="fifo cannot be opened"):
+        await lose_it()
+
+
 async def test_a_source_that_cannot_be_read_is_one_sentence(tmp_path):
     bus = Bus(Role.SATELLITE, BusSettings(instance="kitchen"))
     room = Room(bus, "kitchen", FileSource(tmp_path / "none.wav"), NullSink(), make_listener)
@@ -474,7 +528,6 @@ async def test_a_source_that_cannot_be_read_is_one_sentence(tmp_path):
 @pytest.mark.model
 @pytest.mark.parametrize("name", ["cmd_cancel_all_timers", "cmd_pause"])
 async def test_a_recording_of_a_real_voice_becomes_one_turn_and_its_answer_a_file(voices, tmp_path, transcriber, name):
-    import os
     from pathlib import Path
 
     question = Path(os.environ["MYNAH_MODELS_DIR"]) / "speech" / f"{name}.wav"

@@ -138,6 +138,44 @@ def test_a_fifo_may_be_opened_before_its_writer_is_there(tmp_path, on_each_loop,
     on_each_loop(listen())
 
 
+def test_a_fifo_goes_on_with_its_next_writer_whole_samples_again(tmp_path, on_each_loop, ramp):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+
+    async def listen():
+        async with PipeSource(fifo) as source:
+            assert source.goes_on
+            for length, odd in ((700, b"\x01"), (320, b""), (640, b"")):
+                await asyncio.to_thread(fifo.write_bytes, to_bytes(ramp(length)) + odd)
+                frames = [frame async for frame in source]
+                assert np.array_equal(np.concatenate(frames)[:length], ramp(length))
+
+    on_each_loop(listen())
+
+
+def test_a_fifo_has_a_reader_as_long_as_it_is_listened_to(tmp_path, on_each_loop, ramp):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+
+    async def listen():
+        async with PipeSource(fifo) as source:
+            await asyncio.to_thread(fifo.write_bytes, to_bytes(ramp(320)))
+            assert len([frame async for frame in source]) == 1
+            await asyncio.sleep(0)
+            writer = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+            os.write(writer, to_bytes(ramp(320)))
+            os.close(writer)
+            assert len([frame async for frame in source]) == 1
+
+    on_each_loop(listen())
+
+
+@pytest.mark.parametrize("is_file", [True, False])
+def test_a_file_and_an_open_descriptor_end_for_good(recording, pipe, ramp, is_file):
+    source = FileSource(recording(ramp(320))) if is_file else PipeSource(pipe[0])
+    assert not source.goes_on
+
+
 def test_a_frame_is_given_as_soon_as_it_is_whole(on_each_loop, pipe, ramp):
     reading, writing = pipe
 
