@@ -224,16 +224,11 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal that knows no bars still gets the words
     try:
         app()
-    except (*EXPECTED, BaseExceptionGroup) as error:
-        first: BaseException = error
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        if isinstance(first, BrokenPipeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush has no reader
-            sys.exit(BROKEN_PIPE)
-        if not isinstance(first, EXPECTED):
-            raise
-        Terminal(stderr=True).print(Text.assemble(("mynah: ", "red"), _sentence(first)))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush has no reader
+        sys.exit(BROKEN_PIPE)
+    except EXPECTED as error:
+        Terminal(stderr=True).print(Text.assemble(("mynah: ", "red"), _sentence(error)))
         sys.exit(1)
 
 

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Final, TypeVar
 
 from mynah.errors import CommandFailed
 from mynah_bus import Bus, BusSettings
 from mynah_bus.mqtt import Address, ConnectionRefused
 from mynah_bus.nearby import LOCAL
 from mynah_contracts import Role
+
+T = TypeVar("T")
 
 CONNECT_S: Final = 5.0
 RESTART_S: Final = 1.0
@@ -26,18 +28,22 @@ async def guest(
 
     What `prepare` routes has been told all that is retained. `silence` is what to say when no broker answers.
     """
-    with explained(settings, Role.GUEST, silence):
-        bus = Bus(Role.GUEST, settings)
-        prepare(bus)
-        async with bus:
-            await bus.ready(await patience(settings))
-            yield bus
+    bus = Bus(Role.GUEST, settings)
+    prepare(bus)
+    async with connected(_ready(bus), settings, Role.GUEST, silence):
+        yield bus
 
 
-async def patience(settings: BusSettings) -> float:
-    """Seconds that connecting may take: few when nobody listens there."""
-    address = Address.parse(settings.broker_url)
-    return CONNECT_S if await listens(address.host, address.port) else RESTART_S
+@asynccontextmanager
+async def connected(
+    joining: AbstractAsyncContextManager[T], settings: BusSettings, role: Role, silence: str = ""
+) -> AsyncIterator[T]:
+    """Enter what joins the bus as a role; CommandFailed says why it cannot be. What fails later is raised as it is."""
+    async with AsyncExitStack() as stack:
+        with _explained(settings, role, silence):
+            async with asyncio.timeout(await _patience(settings)):
+                joined = await stack.enter_async_context(joining)
+        yield joined
 
 
 async def listens(host: str, port: int) -> bool:
@@ -51,8 +57,21 @@ async def listens(host: str, port: int) -> bool:
     return True
 
 
+@asynccontextmanager
+async def _ready(bus: Bus) -> AsyncIterator[None]:
+    async with bus:
+        await bus.ready()
+        yield
+
+
+async def _patience(settings: BusSettings) -> float:
+    """Seconds that connecting may take: few when nobody listens there."""
+    address = Address.parse(settings.broker_url)
+    return CONNECT_S if await listens(address.host, address.port) else RESTART_S
+
+
 @contextmanager
-def explained(settings: BusSettings, role: Role, silence: str = "") -> Iterator[None]:
+def _explained(settings: BusSettings, role: Role, silence: str) -> Iterator[None]:
     """Turn what keeps a role from its broker into CommandFailed, with what to do about it."""
     address = Address.parse(settings.broker_url)
     where = f"{address.host}:{address.port}"
@@ -63,7 +82,7 @@ def explained(settings: BusSettings, role: Role, silence: str = "") -> Iterator[
             raise
         raise CommandFailed(f"The broker at {where} does not let us in: {_key(settings, address, role)}.") from error
     except (ConnectionError, TimeoutError) as error:
-        remedy = "`mynah up` starts one." if address.host in LOCAL else "is MYNAH_BROKER_URL right?"
+        remedy = "`mynah up` starts one." if address.host in LOCAL and not address.tls else "is MYNAH_BROKER_URL right?"
         raise CommandFailed(silence or f"No broker answers at {where}; {remedy}") from error
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from mynah.connection import explained, guest, patience
+from mynah.connection import connected, guest
 from mynah.errors import CommandFailed
 from mynah.visitor import visitor_name
 from mynah_audio.endpoint import Endpointing
@@ -140,9 +140,7 @@ async def turn(settings: BusSettings, question: Path, answer: Path | None) -> di
     room = Room(bus, name, source, sink, listener, push_to_talk=True, watched=False, patience_s=PATIENCE_S)
     async with AsyncExitStack() as stack:
         try:
-            with explained(settings, Role.SATELLITE):
-                async with asyncio.timeout(await patience(settings)):
-                    await stack.enter_async_context(Worker(bus, room, passing=True))
+            await stack.enter_async_context(connected(Worker(bus, room, passing=True), settings, Role.SATELLITE))
         except EngineFailed as error:
             raise CommandFailed(_about(str(error), question, answer)) from error
         try:

@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from mynah.fleet import ALARM, MODULES, Keeper, Pauses, Spec, ending
 from mynah.proxy import speak_for
 from mynah.rollcall import RollCall, rival
 from mynah_bus import Bus, BusSettings
+from mynah_bus.background import background
 from mynah_bus.mosquitto import BrokerFailed, Mosquitto, passwords
 from mynah_bus.mqtt import Address
 from mynah_bus.nearby import LOCAL
@@ -77,17 +78,16 @@ async def broker_alone(settings: BusSettings, host: str, port: int, secrets: Pat
     for role, password in passwords(settings.home).items():
         if secrets is not None and (secrets / role.value).is_dir():
             write_whole(secrets / role.value / "password", password.encode())
-    async with Mosquitto(settings.home, port=port, host=host, base=settings.base) as broker:
+    async with _mosquitto(settings, board, host, port):
         board.say("broker", f"mosquitto listens on {host}:{port}.")
-        async with _background(_revive(broker, board)):
-            await stop.wanted()
+        await stop.wanted()
 
 
 @asynccontextmanager
 async def _broker(settings: BusSettings, board: Board) -> AsyncIterator[str]:
     """Start a broker where one is wanted on this machine and nobody listens; else join the one that is there.
 
-    Gives what to say when it does not answer.
+    Gives what to say when it does not answer. CommandFailed when it would need TLS, which ours does not speak.
     """
     address = Address.parse(settings.broker_url)
     where = f"{address.host}:{address.port}"
@@ -99,15 +99,27 @@ async def _broker(settings: BusSettings, board: Board) -> AsyncIterator[str]:
         board.say("mynah", f"Something listens at {where} already; joining it.")
         yield f"What listens at {where} does not answer as a broker does; set MYNAH_BROKER_URL to another port."
         return
+    if address.tls:
+        raise CommandFailed(
+            f"No broker listens at {where}, and `mynah up` starts one without TLS only: "
+            f"start yours, or set MYNAH_BROKER_URL to mqtt://{where}."
+        )
     host = "127.0.0.1" if address.host == "localhost" else address.host
-    async with Mosquitto(settings.home, port=address.port, host=host, base=settings.base) as broker:
+    async with _mosquitto(settings, board, host, address.port):
         board.say("broker", f"mosquitto listens on {where}; `mynah broker args` prints a guest's options.")
-        async with _background(_revive(broker, board)):
-            yield f"The broker at {where} does not answer."
+        yield f"The broker at {where} does not answer."
+
+
+@asynccontextmanager
+async def _mosquitto(settings: BusSettings, board: Board, host: str, port: int) -> AsyncIterator[None]:
+    """A broker of our own, while the block lasts: started again whenever it ends."""
+    async with Mosquitto(settings.home, port=port, host=host, base=settings.base) as broker, background() as tasks:
+        reviving = tasks.create_task(_revive(broker, board))
+        yield
+        reviving.cancel()
 
 
 async def _revive(broker: Mosquitto, board: Board) -> None:
-    """Start the broker again whenever it ends."""
     pauses = Pauses(BROKER_PAUSE_S)
     while True:
         began = time.monotonic()
@@ -141,23 +153,14 @@ async def _calling(bus: Bus, roll: RollCall) -> AsyncIterator[None]:
 
     bus.on_reconnect.add(roll.reconnected)
     try:
-        async with bus.listening(Health) as heard, _background(call()):
+        async with bus.listening(Health) as heard, background() as tasks:
+            calling = tasks.create_task(call())
             for health in bus.fleet.workers():
                 roll.note(health)
             yield
+            calling.cancel()
     finally:
         bus.on_reconnect.discard(roll.reconnected)
-
-
-@asynccontextmanager
-async def _background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Have something done while the block lasts; what goes wrong with it ends the block."""
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(work)
-        try:
-            yield
-        finally:
-            task.cancel()
 
 
 @asynccontextmanager
@@ -165,13 +168,11 @@ async def _keeping(
     specs: list[Spec], board: Board, speak: Callable[[Spec, str], Awaitable[None]]
 ) -> AsyncIterator[None]:
     """Keep the processes running while the block lasts."""
-    async with asyncio.TaskGroup() as tasks:
+    async with background() as tasks:
         keeping = [tasks.create_task(Keeper(spec, board.say, speak).keep(), name=spec.name) for spec in specs]
-        try:
-            yield
-        finally:
-            for keeper in keeping:
-                keeper.cancel()
+        yield
+        for keeper in keeping:
+            keeper.cancel()
 
 
 def _specs(settings: BusSettings, scale: Mapping[Role, int]) -> list[Spec]:

@@ -22,7 +22,8 @@ from mynah.fleet import MODULES
 from mynah.watch import status_table
 from mynah_audio.wav import encode
 from mynah_bus import Bus, BusSettings
-from mynah_contracts import CATALOGUE, Role
+from mynah_bus.background import background
+from mynah_contracts import CATALOGUE, PlaybackControl, Role
 
 Mynah = Callable[..., subprocess.CompletedProcess[str]]
 COMMANDS = ("up", "run", "ask", "turn", "transcribe", "say", "listen", "status", "doctor", "contracts", "broker")
@@ -86,6 +87,15 @@ def test_without_a_broker_it_says_so(mynah, words):
     done = mynah(*words)
 
     assert (done.returncode, done.stderr) == (1, NO_BROKER)
+
+
+def test_a_broker_with_tls_is_nothing_that_the_fleet_starts(mynah):
+    address = {"MYNAH_BROKER_URL": "mqtts://127.0.0.1:9"}
+
+    assert_sentence(mynah("up", **address), "127.0.0.1:9", "without TLS", "mqtt://127.0.0.1:9")
+    asked = mynah("ask", "hello", **address)
+    assert_sentence(asked, "No broker answers at 127.0.0.1:9")
+    assert "mynah up" not in asked.stderr
 
 
 def test_what_cannot_be_scaled_is_one_sentence(mynah):
@@ -305,10 +315,13 @@ def test_a_fleet_does_not_join_a_broker_where_somebody_has_the_name_of_one_of_it
     )
 
 
-async def until_up(settings: dict[str, str]) -> None:
+def settings_of(home_broker: dict[str, str]) -> BusSettings:
+    return BusSettings(home=Path(home_broker["MYNAH_HOME"]), broker_url=home_broker["MYNAH_BROKER_URL"])
+
+
+async def until_up(home_broker: dict[str, str]) -> None:
     """Wait for the one worker."""
-    where = BusSettings(home=Path(settings["MYNAH_HOME"]), broker_url=settings["MYNAH_BROKER_URL"])
-    async with Bus(Role.GUEST, where) as bus:
+    async with Bus(Role.GUEST, settings_of(home_broker)) as bus:
         await bus.until_up(Role.LLM, timeout=20)
 
 
@@ -350,6 +363,35 @@ def test_what_is_wrong_with_a_password_that_was_given_is_said_without_it(mynah, 
 
     assert_sentence(done, "look at the user and the password")
     assert "secret" not in done.stderr
+
+
+@pytest.mark.broker
+@pytest.mark.timeout(60)
+async def test_who_listens_through_a_pipe_that_is_closed_ends_without_a_word(home_broker, tmp_path):
+    listening = await asyncio.create_subprocess_shell(
+        f"set -o pipefail; {shlex.quote(sys.executable)} -m mynah listen --raw | head -n 1",
+        executable="/bin/bash",
+        env=environment(tmp_path, **home_broker),
+        cwd=tmp_path,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+    async def talk(bus: Bus) -> None:
+        async with bus.listening(PlaybackControl) as heard:
+            bus.publish(PlaybackControl(action="pause"))
+            async for _ in heard:
+                bus.publish(PlaybackControl(action="pause"))
+
+    async with Bus(Role.GUEST, settings_of(home_broker)) as bus, background() as tasks:
+        await bus.ready(10)
+        talking = tasks.create_task(talk(bus))
+        printed, complaint = await listening.communicate()
+        talking.cancel()
+
+    assert (printed.startswith(b"mynah/"), printed.count(b"\n")) == (True, 1)
+    assert (complaint, listening.returncode) == (b"", 128 + signal.SIGPIPE)
 
 
 @pytest.mark.broker
