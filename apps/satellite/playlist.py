@@ -56,10 +56,8 @@ class Verdict(StrEnum):
 @dataclass
 class _Turn:
     pieces: dict[Place, Piece] = field(default_factory=dict)
-    """What is still to be played, and what was played of the sentence at hand."""
+    """What is still to be played, from `next` on."""
     next: Place = field(default_factory=lambda: Place(0, 0))
-    current: int = 0
-    """The sentence of the piece that was taken last."""
     lengths: dict[int, int] = field(default_factory=dict)
     """Pieces of the sentences whose last piece has come."""
     sentences: int | None = None
@@ -104,9 +102,7 @@ class Playlist:
     def gap(self) -> Place | None:
         """The missing piece that holds up others which are already here, or None."""
         turn = self._head()
-        if turn is None or turn.next in turn.pieces or not any(place > turn.next for place in turn.pieces):
-            return None
-        return turn.next
+        return None if turn is None or not turn.pieces or turn.next in turn.pieces else turn.next
 
     def add(self, piece: Piece) -> Verdict:
         """Put a piece in its place."""
@@ -123,7 +119,7 @@ class Playlist:
         if piece.last and piece.n >= turn.next.n:
             turn.lengths.setdefault(piece.n, piece.seq + 1)
         if is_known:
-            _advance(turn)
+            self._advance(turn)
             return Verdict.DUPLICATE
         turn.pieces[place] = piece
         self._seconds += piece.cost
@@ -148,27 +144,20 @@ class Playlist:
     def take(self) -> Piece | None:
         """The next piece to play; None while it is missing."""
         turn = self._head()
-        piece = None if turn is None else turn.pieces.get(turn.next)
+        piece = None if turn is None else turn.pieces.pop(turn.next, None)
         if turn is None or piece is None:
             return None
-        self._forget(turn, below=piece.n)
-        turn.current = piece.n
+        self._seconds -= piece.cost
         turn.next = Place(piece.n, piece.seq + 1)
-        _advance(turn)
+        self._advance(turn)
         return piece
-
-    def rewind(self) -> None:
-        """Go back to the beginning of the sentence whose piece was taken last."""
-        turn = self._head()
-        if turn is not None:
-            turn.next = min((place for place in turn.pieces if place.n == turn.current), default=turn.next)
 
     def skip(self) -> Place | None:
         """Give up the piece that is missing and go on with the next one that is here; where that is, None without."""
         turn = self._head()
         if turn is None:
             return None
-        place = min((place for place in turn.pieces if place >= turn.next), default=None)
+        place = min(turn.pieces, default=None)
         turn.next = place or turn.next
         return place
 
@@ -190,18 +179,14 @@ class Playlist:
             return None
         return self._turns.setdefault(name, _Turn())
 
-    def _forget(self, turn: _Turn, below: int) -> None:
-        """Let go of what cannot be played again."""
-        for place in [place for place in turn.pieces if place.n < below]:
-            self._seconds -= turn.pieces.pop(place).cost
-        turn.lengths = {n: length for n, length in turn.lengths.items() if n >= below}
-
-
-def _advance(turn: _Turn) -> None:
-    """Go to the next sentence if this one is over; a second synthesis may be shorter than what was played."""
-    length = turn.lengths.get(turn.next.n)
-    if length is not None and turn.next.seq >= length:
-        turn.next = Place(turn.next.n + 1, 0)
+    def _advance(self, turn: _Turn) -> None:
+        """Go to the next sentence if this one is over; a second synthesis may be shorter than what was played."""
+        n, seq = turn.next
+        if n in turn.lengths and seq >= turn.lengths[n]:
+            del turn.lengths[n]
+            turn.next = Place(n + 1, 0)
+            for place in [place for place in turn.pieces if place < turn.next]:
+                self._seconds -= turn.pieces.pop(place).cost
 
 
 def _is_complete(turn: _Turn) -> bool:

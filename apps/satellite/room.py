@@ -128,8 +128,6 @@ class Room:
                 self.mouth.drop(turn, control.reason)
             case "stand_down":
                 await self._stand_down(turn)
-            case "resume":
-                self.mouth.resume(control.reason)
 
     @handles
     async def playback(self, control: PlaybackControl) -> None:

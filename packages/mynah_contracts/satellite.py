@@ -10,8 +10,8 @@ class SatelliteControl(Event, topic="satellite/{satellite}/control", by=Role.ROU
     """What a satellite is to do about the turn in the envelope."""
 
     satellite: Name
-    action: Literal["finish", "stop", "stand_down", "resume"]
-    """`finish`: no sentence follows; `stop`: cut the sound; `stand_down`: another one answers; `resume`: go on."""
+    action: Literal["finish", "stop", "stand_down"]
+    """`finish`: no sentence follows; `stop`: cut the sound; `stand_down`: another one answers."""
     sentences: int = 0
     """How many sentences the turn has, with `finish`."""
     reason: str = ""

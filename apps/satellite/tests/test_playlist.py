@@ -154,31 +154,6 @@ def test_a_turn_that_begins_comes_before_those_that_wait():
     assert playlist.turn == "a"
 
 
-def test_after_a_false_alarm_the_sentence_begins_again():
-    playlist = filled(*turn_of(1, 3))
-    for _ in range(3):
-        playlist.take()
-    playlist.rewind()
-    assert taken(playlist) == [(1, 0), (1, 1), (1, 2)]
-
-
-def test_a_sentence_begins_again_even_when_its_last_piece_was_taken():
-    playlist = filled(*turn_of(1, 2, 1))
-    for _ in range(3):
-        playlist.take()
-    assert playlist.waiting_for == Place(2, 0)
-    playlist.rewind()
-    assert taken(playlist) == [(1, 0), (1, 1), (2, 0)]
-
-
-def test_rewinding_before_anything_was_played_changes_nothing():
-    playlist = Playlist()
-    playlist.rewind()
-    playlist = filled(*turn_of(2))
-    playlist.rewind()
-    assert taken(playlist) == [(0, 0), (0, 1)]
-
-
 def test_there_is_room_for_a_limited_time_of_speech_only():
     playlist = Playlist(capacity=timedelta(seconds=1))
     verdicts = [playlist.add(piece(0, seq, seconds=0.25)) for seq in range(1, 8)]
@@ -229,13 +204,13 @@ def test_any_order_with_any_duplicates_is_played_once_and_in_order(order):
     st.lists(
         st.one_of(
             st.builds(piece, st.integers(0, 4), st.integers(0, 4), turn=st.sampled_from("abc"), last=st.booleans()),
-            st.sampled_from(["take", "skip", "rewind", "drop a", "drop b", "announce a", "announce c"]),
+            st.sampled_from(["take", "skip", "drop a", "drop b", "announce a", "announce c"]),
         ),
         max_size=60,
     )
 )
 @settings(derandomize=True, deadline=None, max_examples=150)
-def test_whatever_happens_a_piece_is_played_again_only_after_a_rewind(course):
+def test_whatever_happens_no_piece_is_played_twice(course):
     playlist = Playlist(capacity=timedelta(seconds=2))
     furthest: dict[str, Place] = {}
     dropped = set()
@@ -255,9 +230,6 @@ def test_whatever_happens_a_piece_is_played_again_only_after_a_rewind(course):
                     furthest[found.turn] = place
             case "skip":
                 playlist.skip()
-            case "rewind":
-                playlist.rewind()
-                furthest.clear()
             case _:
                 word, turn = step.split()
                 if word == "drop":
