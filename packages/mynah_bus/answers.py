@@ -1,15 +1,13 @@
-"""What was answered lately, so that a request that comes twice is answered twice and done once."""
+"""What was done lately and how it was answered, so that a request that comes twice is answered twice and done once."""
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import Final, NamedTuple
 
 from mynah_bus.packet import Packet
 
-ANSWERS: Final = 512
-ANSWER_BYTES: Final = 65_536
-"""Of one answer; a larger one is not kept, its request is done again."""
+REQUESTS: Final = 512
 BYTES: Final = 8 << 20
-"""Of all that are kept."""
+"""Of all answers that are kept."""
 
 
 class Request(NamedTuple):
@@ -20,30 +18,32 @@ class Request(NamedTuple):
 
 
 class Answers:
-    """The latest answers by their request, within bounds of number and size."""
+    """The latest requests, and of their answers the latest that have room."""
 
-    def __init__(self, *, most: int = ANSWERS, most_bytes: int = BYTES) -> None:
+    def __init__(self, *, most: int = REQUESTS, most_bytes: int = BYTES) -> None:
         self._most = most
         self._most_bytes = most_bytes
-        self._kept: OrderedDict[Request, tuple[list[Packet], int]] = OrderedDict()
+        self._done: OrderedDict[Request, list[Packet]] = OrderedDict()
+        self._said: deque[tuple[list[Packet], int]] = deque()
         self._bytes = 0
 
-    def __len__(self) -> int:
-        return len(self._kept)
-
     def keep(self, request: Request, packets: list[Packet]) -> None:
-        """Remember how a request was answered."""
+        """Remember that a request was done, and how it was answered."""
+        self._done[request] = packets
+        if len(self._done) > self._most:
+            self._done.popitem(last=False)
+        if not packets:
+            return
         size = 0
         for packet in packets:
             size += len(packet.payload) + len(packet.correlation or b"")
-        if not packets or size > ANSWER_BYTES:
-            return
-        self._kept[request] = packets, size
+        self._said.append((packets, size))
         self._bytes += size
-        while len(self._kept) > self._most or self._bytes > self._most_bytes:
-            self._bytes -= self._kept.popitem(last=False)[1][1]
+        while len(self._said) > self._most or self._bytes > self._most_bytes:
+            oldest, size = self._said.popleft()
+            oldest.clear()
+            self._bytes -= size
 
-    def get(self, request: Request) -> list[Packet]:
-        """How a request was answered; empty when that is not known."""
-        kept = self._kept.get(request)
-        return kept[0] if kept else []
+    def get(self, request: Request) -> list[Packet] | None:
+        """How a request was answered, empty where that is not kept; None when the request is not known."""
+        return self._done.get(request)

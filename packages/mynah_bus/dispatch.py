@@ -186,14 +186,14 @@ class Dispatcher:
         """Answer a request that came before the way it was answered; nothing is done twice."""
         request = _request(received)
         open_job = self._open.get(request)
+        packets = self._answers.get(request)
         if open_job is not None:
             self._accept(open_job)
-        else:
-            packets = self._answers.get(request)
+        elif packets is not None:
             for packet in packets:
                 self._bus.send_again(packet)
-            if not packets:
-                return False
+        else:
+            return False
         self._bus.count("duplicates")
         return True
 
@@ -306,8 +306,8 @@ class Dispatcher:
         """Send a request back at once, so that it moves to another worker; it may come again."""
         self._bus.count("refused")
         self._fail(job, code, why, retryable=True, is_reported=is_reported)
-        job.answers.clear()
-        self._close(job)
+        job.is_over = True
+        self._open.pop(_request(job.received), None)
 
     def _accept(self, job: Job) -> None:
         """Tell a member of the fleet that its request is worked on; a tool has no source, and expects one reply."""

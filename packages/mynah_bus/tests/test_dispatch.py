@@ -232,6 +232,55 @@ async def test_of_what_a_worker_that_stops_leaves_undone_only_what_it_was_asked_
     assert told == [("shutting_down", "memory.query")] * 2
 
 
+@pytest.mark.req("S05")
+async def test_what_is_published_twice_is_done_once(broker):
+    part = Silent()
+    part.may_go_on.set()
+    worker = member("one", part, role=Role.TTS)
+    async with at_work(broker, worker):
+        for _ in range(3):
+            broker.publish(Packet("mynah/tts/say", b'{"id": "same", "data": {"text": "once"}}', qos=1))
+            await asyncio.sleep(INSTANT)
+    assert part.spoken == ["once"]
+    assert worker.bus.counters["duplicates"] == 2
+
+
+async def test_what_was_refused_may_come_again(broker):
+    part = Silent()
+    async with at_work(broker, member("one", part, role=Role.TTS)):
+        for text in (b"at work", b"waits", b"refused", b"refused"):
+            broker.publish(Packet("mynah/tts/say", b'{"id": "%s", "data": {"text": "%s"}}' % (text, text)))
+            await asyncio.sleep(INSTANT)
+            if len(reported(broker)) == 1:
+                part.may_go_on.set()
+                await asyncio.sleep(INSTANT)
+    assert part.spoken == ["at work", "waits", "refused"]
+
+
+class Eloquent:
+    """Gives long answers."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    @handles
+    async def recall(self, query: MemoryQuery) -> MemoryResults:
+        self.asked += 1
+        return found("x" * 100_000)
+
+
+async def test_a_long_answer_is_given_twice_and_found_once(broker):
+    part = Eloquent()
+    async with at_work(broker, member("one", part)):
+        for _ in range(2):
+            broker.publish(asking(b'{"id": "same", "data": {"text": "?"}}'))
+            await asyncio.sleep(INSTANT)
+    first, second = (packet.payload for packet in broker.published if packet.topic == REPLIES)
+    assert len(first) > 100_000
+    assert first == second
+    assert part.asked == 1
+
+
 class Forgetful:
     """Cannot learn."""
 
