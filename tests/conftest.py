@@ -6,7 +6,6 @@ import os
 import select
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,17 +20,11 @@ from typing import Any
 import pytest
 
 from mynah_bus import BusSettings
+from mynah_bus.tests.processes import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 MYNAH = (sys.executable, "-m", "mynah")
 UP_WITHIN_S = 60.0
-
-
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -23,6 +23,7 @@ from mynah.watch import status_table
 from mynah_audio.wav import encode
 from mynah_bus import Bus, BusSettings
 from mynah_bus.background import background
+from mynah_bus.tests.processes import free_port
 from mynah_contracts import CATALOGUE, PlaybackControl, Role
 
 Mynah = Callable[..., subprocess.CompletedProcess[str]]
@@ -260,9 +261,7 @@ def test_the_doctor_speaks_json(mynah):
 def home_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A broker without a fleet: the settings that lead to it."""
     home = tmp_path_factory.mktemp("broker")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     settings = {"MYNAH_HOME": str(home), "MYNAH_BROKER_URL": f"mqtt://127.0.0.1:{port}"}
     command = [sys.executable, "-m", "mynah", "broker", "run", "--port", port]
     with subprocess.Popen(
