@@ -152,7 +152,10 @@ class Store(Protocol):
         """Tasks, the newest first; `before` is the id of the last one of the page before."""
 
     async def dead_letters(self, *, limit: int = 100, before: str | None = None) -> list[DeadLetter]:
-        """Dead letters, the newest first."""
+        """Dead letters, that of the task which ended last first; `before` is the id of the last one of the page before.
+
+        That may be a letter no more; a task that has not ended or is forgotten has nothing before it.
+        """
 
     async def replay(self, task_id: str) -> str:
         """Accept a dead letter's work as a new task, its letter being removed; the new id.

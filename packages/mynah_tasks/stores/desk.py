@@ -7,14 +7,11 @@ from contextlib import suppress
 from typing import Any
 
 from mynah_tasks.book import Changes
-from mynah_tasks.clock import Clock, Timer
+from mynah_tasks.clock import AGAIN_IN, Clock, Timer
 from mynah_tasks.deadline import Deadline
 from mynah_tasks.errors import EngineStopped, StoreUnavailable, UnknownTask
 from mynah_tasks.stores import Listener
 from mynah_tasks.task import Entry, TaskResult
-
-AGAIN_IN = 1.0
-"""Seconds after which a store that failed is asked again."""
 
 
 class Desk:

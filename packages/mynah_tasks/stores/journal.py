@@ -33,6 +33,8 @@ SELECT spec, id, seq, created_at, status, attempts, crashes, token, error, pause
 FROM task JOIN state USING (seq) WHERE status IN {LIVE} ORDER BY state.seq
 """
 
+END = "SELECT change, seq FROM task JOIN state USING (seq) WHERE id = ? AND completed_at IS NOT NULL"
+
 PORTION = 200
 """So many old tasks are forgotten at a time at most."""
 
@@ -53,9 +55,10 @@ class Journal:
         self._db = db
         self._keep = keep
         self._keep_for = keep_for
-        self._staged: dict[str, bytes] = {}
+        self._specs: dict[str, bytes] = {}
+        self._results: dict[str, bytes] = {}
         self._buried: set[str] = set()
-        self._change: int = self._number(f"SELECT coalesce(max(change), 0) FROM state WHERE status IN {LIVE}")
+        self._change: int = self._number("SELECT coalesce(max(change), 0) FROM state")
         self._count()
 
     def _count(self) -> None:
@@ -100,18 +103,23 @@ class Journal:
         return [Entry(past.task, past.state) for past in pasts]
 
     def letters(self, *, limit: int, before: str | None) -> list[DeadLetter]:
-        """A page of dead letters, the newest first."""
+        """A page of dead letters, the newest first; see `Store.dead_letters`."""
         query, values = f"{READ} WHERE is_dead", list[object]()
         if before is not None:
-            query, values = f"{query} AND state.seq < (SELECT seq FROM task WHERE id = ?)", [before]
-        pasts = self._read(f"{query} ORDER BY state.seq DESC LIMIT ?", *values, _within_64_bits(limit))
+            query, values = f"{query} AND (state.change, state.seq) < ({END})", [before]
+        query = f"{query} ORDER BY state.change DESC, state.seq DESC LIMIT ?"
+        pasts = self._read(query, *values, _within_64_bits(limit))
         return [DeadLetter.of(Entry(past.task, past.state)) for past in pasts]
 
     # What is to be written
 
-    def stage(self, task_id: str, data: bytes) -> None:
-        """Have the JSON of a new task, or of a result, at hand for `write`."""
-        self._staged[task_id] = data
+    def stage_task(self, task_id: str, spec: bytes) -> None:
+        """Have the JSON of a new task at hand for `write`; of what comes again under its id, the first is it."""
+        self._specs.setdefault(task_id, spec)
+
+    def stage_result(self, task_id: str, result: bytes) -> None:
+        """The same for the result of a task that ends."""
+        self._results.setdefault(task_id, result)
 
     def bury(self, task_id: str) -> None:
         """Have a dead letter become, with the next `write`, a task that has merely ended."""
@@ -128,7 +136,8 @@ class Journal:
 
     def discard(self) -> None:
         """Forget what was to be written."""
-        self._staged.clear()
+        self._specs.clear()
+        self._results.clear()
         self._buried.clear()
 
     def write(self, touched: Collection[Record], now: Moment) -> int:
@@ -152,9 +161,9 @@ class Journal:
         dead = self.dead + sum(record.status in DEADLY for record in ended) - len(self._buried)
         past = self._past + sum(record.status not in DEADLY for record in ended) + len(self._buried)
         crowded_out = self._crowd_out(dead - self._keep)
-        forgotten = self._forget(past + crowded_out - self._keep, now) if ended else 0
+        forgotten = self._forget(past - self._keep, now) if ended else 0
         db.execute("COMMIT")
-        self.dead, self._past = dead - crowded_out, past + crowded_out - forgotten
+        self.dead, self._past = dead - crowded_out, past - forgotten
         self.last_seq = new[-1].seq if new else self.last_seq
         self.discard()
         return crowded_out
@@ -193,12 +202,12 @@ class Journal:
             raise
 
     def _crowd_out(self, surplus: int) -> int:
-        """Let the oldest dead letters go of which there are too many."""
+        """Delete the oldest dead letters of which there are too many; how many."""
         if surplus <= 0:
             return 0
         log.error("%d dead letters are forgotten: there are more than %d", surplus, self._keep)
-        oldest = "SELECT seq FROM state WHERE is_dead ORDER BY seq LIMIT ?"
-        self._db.execute(f"UPDATE state SET is_dead = 0 WHERE seq IN ({oldest})", (surplus,))
+        oldest = "SELECT seq FROM state WHERE is_dead ORDER BY change, seq LIMIT ?"
+        self._delete(self._db.execute(oldest, (surplus,)).fetchall())
         return surplus
 
     def _forget(self, surplus: int, now: Moment) -> int:
@@ -219,13 +228,13 @@ class Journal:
 
     def _constants(self, record: Record) -> tuple[object, ...]:
         task = record.task
-        spec = self._staged.get(task.id) or encode_task(task)
+        spec = self._specs.get(task.id) or encode_task(task)
         return record.seq, task.id, task.idempotency_key, record.created_at, spec
 
     def _variables(self, record: Record, now: Moment) -> tuple[object, ...]:
         state, result = record.outcome, None
         if state and state.result is not None:
-            result = self._staged.get(record.task.id) or encode(state.result, "the result")
+            result = self._results.get(record.task.id) or encode(state.result, "the result")
         error = state.error if state else record.error
         return (
             record.seq,

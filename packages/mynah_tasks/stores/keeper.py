@@ -14,7 +14,7 @@ from mynah_tasks.stores import Counts, Rules
 from mynah_tasks.stores.file_lock import FileLock
 from mynah_tasks.stores.journal import Journal
 from mynah_tasks.stores.local import Answer, Step
-from mynah_tasks.stores.sqlite_file import code_of, connect, open_file
+from mynah_tasks.stores.sqlite_file import Connect, code_of, open_file
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +45,9 @@ class Keeper:
     When the file fails, the book is read again from what is in it; as long as that fails too, nothing can be done.
     """
 
-    def __init__(self, path: Path, *, keep: int, keep_for: float) -> None:
+    def __init__(self, path: Path, connect: Connect, *, keep: int, keep_for: float) -> None:
         self._path = path
+        self._connect = connect
         self._keep = keep
         self._keep_for = keep_for
         self._lock: FileLock | None = None
@@ -112,9 +113,9 @@ class Keeper:
             if self._lock is None:
                 self._lock = FileLock(self._path)
             if self._held is None:
-                self._db, self.quarantined = open_file(self._path, self._lock)
+                self._db, self.quarantined = open_file(self._path, self._lock, self._connect)
             elif self._db is None:
-                self._db = connect(self._path)
+                self._db = self._connect(self._path)
             if self._book is None:
                 self._read(self._db, rules, now)
             elif self._is_failing:
@@ -145,7 +146,7 @@ class Keeper:
         self._is_failing = True
         self._forget()
         try:
-            self._db = connect(self._path)
+            self._db = self._connect(self._path)
             if code_of(error) == sqlite3.SQLITE_IOERR:
                 # After a failed sync the system may take for written what is not: write it once more, elsewhere.
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -121,7 +121,7 @@ class LocalStore(ABC):
     def _serve(self, book: Book, now: Moment) -> Answer | None:
         """Let whoever asks have what can be claimed now; the end of every step."""
         asking = self._asking
-        if asking is None or asking.answer.done():
+        if asking is None or self._is_halted or asking.answer.done():
             return None
         claims = book.claim(asking.limit, asking.heavy, now)
         if not claims:

@@ -85,10 +85,9 @@ class MemoryStore(LocalStore):
         return [record.entry for record in sorted(newest, key=BY_SEQ, reverse=True)[:limit]]
 
     async def dead_letters(self, *, limit: int = 100, before: str | None = None) -> list[DeadLetter]:
-        """Dead letters, the newest first."""
-        dead = self._shelf.dead()
-        start = next((i + 1 for i, record in enumerate(dead) if record.task.id == before), 0)
-        return [DeadLetter.of(record.entry) for record in dead[start : start + max(0, limit)]]
+        """Dead letters; see `Store.dead_letters`."""
+        self._opened()
+        return [DeadLetter.of(record.entry) for record in self._shelf.dead(before)[: max(0, limit)]]
 
     async def replay(self, task_id: str) -> str:
         """Accept the work of a dead letter as a new task; see `Store.replay`."""

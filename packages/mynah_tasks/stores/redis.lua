@@ -14,7 +14,8 @@
 --   op:<owner>   the last answers that it got, by place, should it ask again because one was lost
 --
 -- Moments are seconds, and leave as text: in an answer, a number would be cut. NOW goes on evenly, whatever the clock is
--- set to; WALL is what the clock says, since 1970, for what people see and for the end of a task's life.
+-- set to; WALL is what the clock says, since 1970, for what people see and for the end of a task's life. ALONE_FROM,
+-- SOLITUDE and BATCH are put in before this is loaded.
 
 local P, NOW, WALL, OWNER, RULES, NEWS
 
@@ -22,8 +23,6 @@ local TERMINAL = { completed = true, failed = true, cancelled = true, timeout = 
 local DEADLY = { failed = true, timeout = true }
 local FACTS = { 'status', 'seq', 'priority', 'heavy', 'max_retries', 'attempts', 'crashes', 'token', 'owner',
   'ready_at', 'error', 'expires', 'waits' }
-local ALONE_FROM = 2
-local SOLITUDE = 60
 local REMEMBER = 60
 local LAST = BATCH
 
@@ -125,8 +124,8 @@ local function keep_last(name)
   end
 end
 
-local function shelve(id, name)
-  call('ZADD', name, count('ended'), id)
+local function shelve(id, name, number)
+  call('ZADD', name, number, id)
   NEWS.changed, NEWS.is_shelf_fuller = true, true
 end
 
@@ -138,7 +137,8 @@ local function close(task, status, reason, result, took)
     call('ZREM', queue, member)
     call('ZREM', 'paused', task.id)
   end
-  local end_ = { 'completed_at', text(WALL), 'execution_time', took or '0' }
+  local number = count('ended')
+  local end_ = { 'completed_at', text(WALL), 'execution_time', took or '0', 'ended', number }
   if result then
     table.insert(end_, 'result')
     table.insert(end_, result)
@@ -160,7 +160,7 @@ local function close(task, status, reason, result, took)
     call('DEL', 'deps:' .. task.id)
   end
   table.insert(NEWS.ended, task.id)
-  shelve(task.id, DEADLY[status] and 'dead' or 'ended')
+  shelve(task.id, DEADLY[status] and 'dead' or 'ended', number)
 end
 
 local function take_kids(id)
@@ -482,7 +482,7 @@ end
 
 local function bury(id)
   call('ZREM', 'dead', id)
-  shelve(id, 'ended')
+  shelve(id, 'ended', count('ended'))
 end
 
 local function replay(arg)

@@ -164,14 +164,12 @@ class RedisStore:
     # Dead letters
 
     async def dead_letters(self, *, limit: int = 100, before: str | None = None) -> list[DeadLetter]:
-        """Dead letters, the newest first."""
-        if limit < 1:
-            return []
-        shelf, start = f"{self._link.prefix}dead", 0
+        """Dead letters; see `Store.dead_letters`."""
+        shelf, end = f"{self._link.prefix}dead", "+inf"
         if before is not None:
-            place = await self._link.do("ZREVRANK", shelf, before)
-            start = 0 if place is None else place + 1
-        page = await self._link.do("ZREVRANGE", shelf, start, min(start + limit, MOST) - 1)
+            place = await self._link.do("HGET", f"{self._link.prefix}t:{before}", "ended")
+            end = f"({int(place or 0)}"
+        page = await self._link.do("ZREVRANGEBYSCORE", shelf, end, "-inf", "LIMIT", 0, max(0, min(limit, MOST)))
         return [DeadLetter.of(entry) for entry in await self._link.read(page)]
 
     async def replay(self, task_id: str) -> str:

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 import orjson
 
 from mynah_tasks.book import Changes
-from mynah_tasks.clock import Clock
+from mynah_tasks.clock import AGAIN_IN, Clock
 from mynah_tasks.errors import EngineStopped, StaleClaim, StoreUnavailable, TaskError
+from mynah_tasks.lanes import NEVER
 from mynah_tasks.stores import Claim, Counts, Listener, Rules
 from mynah_tasks.stores.desk import Desk
 from mynah_tasks.stores.redis_coding import FIELDS, Answer, read_answer, read_entry, read_revoked, read_wait
@@ -23,12 +24,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-NEVER = 1e9
-"""Seconds of waiting that no task reaches."""
 BEATS = 3
 """How often a lease is renewed while it lasts."""
-SOON = 1.0
-"""Seconds after which a server that did not answer is asked again."""
 LAST_WORDS = 2.0
 """Seconds that calls under way have to end when the store is closed."""
 
@@ -190,8 +187,8 @@ class RedisLink:
         try:
             await self._renew()
         except StoreUnavailable as error:
-            log.warning("leases were not renewed, tried again in %g s: %s", SOON, error)
-            self.desk.arm(self._clock.monotonic() + SOON)
+            log.warning("leases were not renewed, tried again in %g s: %s", AGAIN_IN, error)
+            self.desk.arm(self._clock.monotonic() + AGAIN_IN)
 
     async def _renew(self) -> None:
         """Renew the leases, do what is due, and find out what has been lost or was never heard of."""
@@ -241,8 +238,8 @@ class RedisLink:
             try:
                 found = await self.read(awaited)
             except StoreUnavailable as error:
-                log.warning("outcomes cannot be read, tried again in %g s: %s", SOON, error)
-                await asyncio.sleep(SOON)
+                log.warning("outcomes cannot be read, tried again in %g s: %s", AGAIN_IN, error)
+                await asyncio.sleep(AGAIN_IN)
                 continue
             for _, state in found:
                 if state.status.is_terminal:

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import hashlib
 import logging
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from redis.exceptions import TimeoutError as AnswerTimeout
 
 from mynah_resilience.retry import RetryPolicy
 from mynah_tasks.errors import StoreUnavailable
+from mynah_tasks.records import ALONE_FROM, SOLITUDE
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +32,8 @@ Argument = str | bytes | float
 
 BATCH = 500
 """Commands that travel together at most."""
-CODE = Path(__file__).with_name("redis.lua").read_text().replace("BATCH", str(BATCH))
+NUMBERS = {"BATCH": BATCH, "ALONE_FROM": ALONE_FROM, "SOLITUDE": SOLITUDE}
+CODE = re.sub("|".join(NUMBERS), lambda name: str(NUMBERS[name[0]]), Path(__file__).with_name("redis.lua").read_text())
 LIBRARY = f"mynah_tasks_{hashlib.sha256(CODE.encode()).hexdigest()[:12]}"
 """Named after its content, so that workers of different versions can share a server."""
 
@@ -40,6 +43,8 @@ ANSWER = 5.0
 """Seconds for which an answer is waited for."""
 SILENCE = 3.0
 """Seconds without news after which the server is asked whether it is still there."""
+FAILURES = (RedisError, OSError, RuntimeError)
+"""What a connection raises that fails; the last one is uvloop's word for a transport that is closed."""
 AGAIN = RetryPolicy(max_retries=3, base=0.1, cap=0.8, on=(ConnectionLost, AnswerTimeout))
 LATER = RetryPolicy(base=0.1, cap=2.0)
 
@@ -77,11 +82,6 @@ class RedisServer:
     ) -> None:
         if self._sending:
             await stop(self._sending)
-            for _, answer in (*self._under_way, *self._commands):
-                if not answer.done():
-                    answer.set_exception(StoreUnavailable(f"the connection to redis at {self._address} was closed"))
-            self._commands.clear()
-            self._sending = None
         await self._client.aclose()
 
     async def step(self, *arguments: Argument) -> bytes:
@@ -99,6 +99,7 @@ class RedisServer:
         self._commands.append((command, answer))
         if self._sending is None:
             self._sending = asyncio.create_task(self._send(), name="task store commands")
+            self._sending.add_done_callback(self._give_up)
         return await answer
 
     async def _send(self) -> None:
@@ -120,10 +121,25 @@ class RedisServer:
                     answer.set_result(reply)
         self._sending = None
 
+    def _give_up(self, sending: asyncio.Task[None]) -> None:
+        """Let nobody wait for answers that nobody fetches any more."""
+        if sending.cancelled():
+            reason = f"the connection to redis at {self._address} was closed"
+        elif error := sending.exception():
+            log.error("commands to redis at %s failed", self._address, exc_info=error)
+            reason = self._complain(error)
+        else:
+            return
+        for _, answer in (*self._under_way, *self._commands):
+            if not answer.done():
+                answer.set_exception(StoreUnavailable(reason))
+        self._commands.clear()
+        self._sending = None
+
     async def _ask(self, question: Callable[[Client], Awaitable[T]]) -> T:
         try:
             answer = await AGAIN.run(lambda: question(self._client))
-        except (RedisError, OSError) as error:
+        except FAILURES as error:
             raise StoreUnavailable(self._complain(error)) from error
         self.trouble = None
         return answer
@@ -136,7 +152,7 @@ class RedisServer:
                 async for entry in self._follow():
                     failures = 0
                     yield entry
-            except (RedisError, OSError) as error:
+            except FAILURES as error:
                 failures += 1
                 log.warning("no news from the task store, asked again soon: %s", self._complain(error))
                 await asyncio.sleep(LATER.delay(failures))
@@ -171,7 +187,7 @@ class RedisServer:
                 "start it with `--maxmemory-policy noeviction`"
             )
 
-    def _complain(self, error: Exception) -> str:
+    def _complain(self, error: BaseException) -> str:
         self.trouble = f"redis at {self._address}: {error}"
         return self.trouble
 

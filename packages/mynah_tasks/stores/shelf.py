@@ -1,6 +1,8 @@
 """Keeps tasks that have ended in memory, as many as it may."""
 
+import itertools
 import logging
+import math
 from collections import OrderedDict
 
 from mynah_tasks.records import DEADLY, Past, Record
@@ -17,6 +19,9 @@ class Shelf:
         self._past: OrderedDict[str, Record] = OrderedDict()
         self._dead: OrderedDict[str, Record] = OrderedDict()
         self._keys: dict[str, str] = {}
+        self._ends: dict[str, int] = {}
+        """When each of them ended, as a number."""
+        self._numbers = itertools.count()
 
     def find(self, task_id: str) -> Past | None:
         """The task with this id."""
@@ -37,6 +42,7 @@ class Shelf:
         """Keep what has ended; how many dead letters had to go for it."""
         if record.task.idempotency_key is not None:
             self._keys[record.task.idempotency_key] = record.task.id
+        self._ends[record.task.id] = next(self._numbers)
         if record.status not in DEADLY:
             self._place(self._past, record)
             return 0
@@ -57,9 +63,10 @@ class Shelf:
             self.bury(task_id)
         return len(letters)
 
-    def dead(self) -> list[Record]:
-        """The dead letters, the newest first."""
-        return list(reversed(self._dead.values()))
+    def dead(self, before: str | None) -> list[Record]:
+        """The dead letters, the newest first; of those that ended before a task, nothing if that is not here."""
+        end = math.inf if before is None else self._ends.get(before, 0)
+        return [record for record in reversed(self._dead.values()) if self._ends[record.task.id] < end]
 
     def all(self) -> list[Record]:
         """All of it, in no order."""
@@ -70,7 +77,8 @@ class Shelf:
         place[record.task.id] = record
         if len(place) <= self._keep:
             return None
-        _, oldest = place.popitem(last=False)
+        task_id, oldest = place.popitem(last=False)
+        del self._ends[task_id]
         if oldest.task.idempotency_key is not None:
             del self._keys[oldest.task.idempotency_key]
         return oldest

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
 from mynah_tasks.book import Book
+from mynah_tasks.clock import AGAIN_IN
 from mynah_tasks.errors import EngineStopped, StoreUnavailable
 from mynah_tasks.records import Moment
 from mynah_tasks.states import TaskStatus
@@ -14,14 +15,13 @@ from mynah_tasks.stores import Claim, Counts, Outcome
 from mynah_tasks.stores.coding import as_stored, encode, encode_task
 from mynah_tasks.stores.keeper import Done, Keeper
 from mynah_tasks.stores.local import LocalStore, Step
+from mynah_tasks.stores.sqlite_file import Connect, connect
 from mynah_tasks.stores.writer import Writer
 from mynah_tasks.task import DeadLetter, Entry, Task
 
 T = TypeVar("T")
 
 DAY = 86_400.0
-AGAIN_IN = 1.0
-"""Seconds after which a file that failed is tried again if nobody asks sooner."""
 
 
 class Job(NamedTuple):
@@ -42,9 +42,11 @@ class SqliteStore(LocalStore):
     durable = True
     name = "SQLite"
 
-    def __init__(self, path: Path | str, *, keep: int = 100_000, keep_for: float = 30 * DAY) -> None:
+    def __init__(
+        self, path: Path | str, *, keep: int = 100_000, keep_for: float = 30 * DAY, connect: Connect = connect
+    ) -> None:
         super().__init__()
-        self._keeper = Keeper(Path(path), keep=keep, keep_for=keep_for)
+        self._keeper = Keeper(Path(path), connect, keep=keep, keep_for=keep_for)
         self._counts = Counts()
         self._has_failed = False
         self._writer: Writer[Job] | None = None
@@ -87,7 +89,7 @@ class SqliteStore(LocalStore):
             encoded = one or _encoded(tasks)
             ids = book.add([task for task, _ in encoded], now)
             for task, spec in encoded:
-                self._keeper.journal.stage(task.id, spec)
+                self._keeper.journal.stage_task(task.id, spec)
             return ids
 
         return await self._run(step)
@@ -98,7 +100,7 @@ class SqliteStore(LocalStore):
         def step(book: Book, now: Moment) -> None:
             result = encode(outcome.result, f"the result of task {claim.task.id}")
             book.finish(claim, outcome, now)
-            self._keeper.journal.stage(claim.task.id, result)
+            self._keeper.journal.stage_result(claim.task.id, result)
 
         await self._run(step)
 
@@ -111,7 +113,7 @@ class SqliteStore(LocalStore):
         )
 
     async def dead_letters(self, *, limit: int = 100, before: str | None = None) -> list[DeadLetter]:
-        """Dead letters as of the last commit, the newest first."""
+        """Dead letters as of the last commit; see `Store.dead_letters`."""
         return await self._run(lambda *_: self._keeper.journal.letters(limit=limit, before=before))
 
     async def replay(self, task_id: str) -> str:
@@ -147,9 +149,17 @@ class SqliteStore(LocalStore):
 
     async def _close(self) -> None:
         if self._writer:
+            last: asyncio.Future[None] = self._loop.create_future()
+            last.add_done_callback(self._end_writer)
+            self._writer.put(Job(lambda *_: None, last))
+            await self._ended
+
+    def _end_writer(self, last: asyncio.Future[None]) -> None:
+        """Let the thread end behind what its last groups have brought: claims that nobody took are given back."""
+        last.exception()  # nothing more can be done about it
+        if self._writer:
             self._writer.end()
             self._writer = None
-            await self._ended
 
     # In the thread
 

@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from mynah_resilience.files import set_aside
@@ -45,11 +46,13 @@ CREATE TABLE state (
     is_dead INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX state_status ON state(status, seq);
-CREATE INDEX state_dead ON state(seq) WHERE is_dead;
+CREATE INDEX state_dead ON state(change) WHERE is_dead;
 CREATE INDEX state_past ON state(completed_at) WHERE completed_at IS NOT NULL AND NOT is_dead;
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
+
+Connect = Callable[[Path], sqlite3.Connection]
 
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -58,19 +61,19 @@ class Damaged(Exception):  # a fact about the file
     """The file is not what we wrote."""
 
 
-def open_file(path: Path, lock: FileLock) -> tuple[sqlite3.Connection, Path | None]:
+def open_file(path: Path, lock: FileLock, connect: Connect) -> tuple[sqlite3.Connection, Path | None]:
     """A connection that nobody else can have, and where a damaged file was moved to, if there was one.
 
     Raises StoreLocked when somebody has the file open in spite of our lock, StoreUnavailable when it cannot be opened.
     """
     try:
         try:
-            return _connect(path, lock), None
+            return _look_into(path, lock, connect), None
         except Damaged as error:
             aside = set_aside(path)
             lock.note(made=False)
             log.error("the task store %s is damaged (%s): it was moved to %s and begins empty", path, error, aside)  # noqa: TRY400
-            return _connect(path, lock), aside
+            return _look_into(path, lock, connect), aside
     except (OSError, sqlite3.Error) as error:
         if isinstance(error, sqlite3.Error) and code_of(error) == sqlite3.SQLITE_BUSY:
             raise StoreLocked(f"another process has the task store {path} open") from error
@@ -95,7 +98,7 @@ def code_of(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
 
 
-def _connect(path: Path, lock: FileLock) -> sqlite3.Connection:
+def _look_into(path: Path, lock: FileLock, connect: Connect) -> sqlite3.Connection:
     if lock.was_made and path.exists() and path.stat().st_size == 0:
         raise Damaged("it is empty")
     try:

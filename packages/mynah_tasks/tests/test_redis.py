@@ -9,6 +9,7 @@ import uuid
 from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -18,7 +19,7 @@ from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Counts, Outcome, Rules
 from mynah_tasks.stores.redis import RedisStore
 from mynah_tasks.stores.redis_coding import read_answer
-from mynah_tasks.stores.redis_server import ANSWER, BATCH, LIBRARY
+from mynah_tasks.stores.redis_server import ANSWER, BATCH, LIBRARY, RedisServer
 from mynah_tasks.task import Task, TaskResult
 from mynah_tasks.testing import ManualClock
 from mynah_tasks.tests.redis_process import RedisProcess, running_redis
@@ -423,6 +424,30 @@ async def test_who_waits_for_an_outcome_while_the_server_is_away_gets_it_afterwa
             assert (await patient).result == "done"
             with pytest.raises(UnknownTask):
                 await mistaken
+
+
+class Unspeakable(float):
+    """A number that nobody can send."""
+
+    def __new__(cls, error: Exception) -> Self:
+        number = super().__new__(cls)
+        number.error = error
+        return number
+
+    def __repr__(self) -> str:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("the transport is closed"), KeyError("whatever it may be")])
+async def test_however_a_connection_fails_nobody_hangs(redis, error) -> None:
+    async with RedisServer(redis.url, "{unspeakable}:") as server:
+        calls = [asyncio.create_task(server.do("ECHO", word)) for word in (Unspeakable(error), "after it")]
+        for call in calls:
+            with pytest.raises(StoreUnavailable, match=str(error)):
+                await call
+        assert str(error) in server.trouble
+        assert await server.do("ECHO", "again") == b"again"
+        assert server.trouble is None
 
 
 async def test_who_lost_the_connection_hears_afterwards_what_happened(peers) -> None:

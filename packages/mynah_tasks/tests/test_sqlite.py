@@ -5,7 +5,7 @@ import math
 import shutil
 import sqlite3
 import threading
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,11 +13,12 @@ import pytest
 
 from mynah_tasks.engine import TaskEngine
 from mynah_tasks.errors import NotStorable, StoreLocked, StoreUnavailable, UnknownTask
+from mynah_tasks.facades.facade import Unheard
 from mynah_tasks.states import TaskStatus
-from mynah_tasks.stores import Counts, Outcome, keeper
+from mynah_tasks.stores import Counts, Outcome, Rules, sqlite_file
 from mynah_tasks.stores.file_lock import FileLock
 from mynah_tasks.stores.sqlite import SqliteStore
-from mynah_tasks.task import Task
+from mynah_tasks.task import Task, TaskResult
 
 
 @pytest.fixture
@@ -419,47 +420,77 @@ async def test_a_single_damaged_record_becomes_a_dead_letter(start, path, caplog
 # A disk that fails
 
 
-def fill_the_disk(store: SqliteStore) -> None:
-    """Let the file grow no more, as on a full disk."""
-    store._keeper._db.execute("PRAGMA max_page_count = 1")
+class Disk:
+    """Under the files that are opened by `connect`: it can be full, fail, or take its time."""
+
+    def __init__(self) -> None:
+        self.is_dead = False
+        self._room = 1_000_000
+        self._files: list[sqlite3.Connection] = []
+
+    def connect(self, path: Path) -> sqlite3.Connection:
+        self.check()
+        self._files.append(sqlite_file.connect(path))
+        self._limit(self._files[-1])
+        return File(self._files[-1], self)
+
+    def check(self) -> None:
+        if self.is_dead:
+            raise sqlite3.OperationalError("disk I/O error")
+
+    def commit(self, file: sqlite3.Connection) -> None:
+        """How a commit goes; put something else in its place."""
+        file.execute("COMMIT")
+
+    def fill(self) -> None:
+        """Let no file grow any more."""
+        self._room = 1
+        self._limit(self._files[-1])
+
+    def free(self) -> None:
+        self._room = 1_000_000
+        self._limit(self._files[-1])
+
+    def _limit(self, file: sqlite3.Connection) -> None:
+        file.execute(f"PRAGMA max_page_count = {self._room}")
 
 
-def free_the_disk(store: SqliteStore) -> None:
-    store._keeper._db.execute("PRAGMA max_page_count = 1000000")
+class File:
+    """A connection to a file on such a disk."""
+
+    def __init__(self, file: sqlite3.Connection, disk: Disk) -> None:
+        self._file = file
+        self._disk = disk
+
+    def execute(self, statement: str, *values: object) -> sqlite3.Cursor | None:
+        self._disk.check()
+        return self._disk.commit(self._file) if statement == "COMMIT" else self._file.execute(statement, *values)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file, name)
 
 
 @pytest.fixture
-def full(monkeypatch) -> list[bool]:
-    """Whether the disk is full, for connections that are opened from now on."""
-    is_full, connect = [False], keeper.connect
-
-    def connect_with_limit(path):
-        db = connect(path)
-        db.execute(f"PRAGMA max_page_count = {1 if is_full[0] else 1_000_000}")
-        return db
-
-    monkeypatch.setattr(keeper, "connect", connect_with_limit)
-    return is_full
+def disk() -> Disk:
+    return Disk()
 
 
 LARGE = "x" * 50_000
 
 
 async def test_on_a_full_disk_nothing_is_accepted_and_everything_works_again_afterwards(
-    start, path, puppet, full
+    start, path, puppet, disk
 ) -> None:
-    store = SqliteStore(path)
+    store = SqliteStore(path, connect=disk.connect)
     engine = await start(store, max_workers=1)
     running, waiting = await engine.submit_all([Task("work"), Task("echo", "waits")])
     act = await puppet.next()
-    full[0] = True
-    fill_the_disk(store)
+    disk.fill()
     for _ in range(3):
         with pytest.raises(StoreUnavailable, match="full"):
             await engine.submit(Task("echo", LARGE))
     assert engine.health() == {"status": "degraded", "reason": "store_unavailable"}
-    full[0] = False
-    free_the_disk(store)
+    disk.free()
     accepted = await engine.submit(Task("echo", LARGE))
     assert engine.health()["status"] == "healthy"
     act.succeed("kept")
@@ -470,56 +501,47 @@ async def test_on_a_full_disk_nothing_is_accepted_and_everything_works_again_aft
     assert store.counts == Counts()
 
 
-async def test_a_result_that_does_not_fit_on_the_disk_is_stored_when_it_does(start, path, clock, puppet, full) -> None:
-    store = SqliteStore(path)
+async def test_a_result_that_does_not_fit_on_the_disk_is_stored_when_it_does(start, path, clock, puppet, disk) -> None:
+    store = SqliteStore(path, connect=disk.connect)
     engine = await start(store, max_workers=1)
     task_id = await engine.submit(Task("work"))
     act = await puppet.next()
-    full[0] = True
-    fill_the_disk(store)
+    disk.fill()
     act.succeed(LARGE)
     await clock.timer()
-    full[0] = False
-    free_the_disk(store)
+    disk.free()
     await clock.to_next_timer()
     assert (await engine.wait_for_task(task_id)).result == LARGE
     assert len(puppet.acts) == 1
 
 
-async def test_a_worker_who_was_to_have_what_could_not_be_written_down_gets_the_next_task(start, path, full) -> None:
-    store = SqliteStore(path)
+async def test_a_worker_who_was_to_have_what_could_not_be_written_down_gets_the_next_task(start, path, disk) -> None:
+    store = SqliteStore(path, connect=disk.connect)
     engine = await start(store, max_workers=1)
     for _ in range(2):  # during the first the worker asks
         await engine.list_tasks()
-    full[0] = True
-    fill_the_disk(store)
+    disk.fill()
     with pytest.raises(StoreUnavailable, match="full"):
         await engine.submit(Task("echo", LARGE))
-    full[0] = False
-    free_the_disk(store)
+    disk.free()
     assert (await engine.wait_for_task(await engine.submit(Task("echo", 1)))).result == 1
 
 
 async def test_who_waits_for_an_outcome_while_the_disk_fails_gets_it_afterwards(
-    start, path, clock, puppet, monkeypatch
+    start, path, clock, puppet, disk
 ) -> None:
-    store = SqliteStore(path)
-    engine = await start(store, max_workers=1)
+    engine = await start(SqliteStore(path, connect=disk.connect), max_workers=1)
     running = await engine.submit(Task("work"))
     act = await puppet.next()
-
-    def fail(*_: object) -> NoReturn:
-        raise sqlite3.OperationalError("disk I/O error")
-
-    with monkeypatch.context() as disk:
-        disk.setattr(keeper, "connect", fail)
+    disk.is_dead = True
+    with pytest.raises(StoreUnavailable):
+        await engine.submit(Task("echo"))
+    patient = asyncio.create_task(engine.wait_for_task(running))
+    mistaken = asyncio.create_task(engine.wait_for_task("nobody"))
+    for _ in range(2):  # during the first the two others ask
         with pytest.raises(StoreUnavailable):
-            await store._run(fail)
-        patient = asyncio.create_task(engine.wait_for_task(running))
-        mistaken = asyncio.create_task(engine.wait_for_task("nobody"))
-        for _ in range(2):  # during the first the two others ask
-            with pytest.raises(StoreUnavailable):
-                await engine.get_task(running)
+            await engine.get_task(running)
+    disk.is_dead = False
     act.succeed("at last")
     clock.advance(1)
     assert (await patient).result == "at last"
@@ -527,19 +549,19 @@ async def test_who_waits_for_an_outcome_while_the_disk_fails_gets_it_afterwards(
         await mistaken
 
 
-async def test_a_commit_that_fails_during_the_shutdown_does_not_hold_it_up(start, path, monkeypatch) -> None:
-    store = SqliteStore(path)
-    engine = await start(store, max_workers=1)
+async def test_a_commit_that_fails_during_the_shutdown_does_not_hold_it_up(start, path, disk) -> None:
+    engine = await start(SqliteStore(path, connect=disk.connect), max_workers=1)
     for _ in range(2):  # during the first the worker asks
         await engine.list_tasks()
     writing, may_fail = threading.Event(), threading.Event()
 
-    def wait_and_fail(touched, now):
+    def wait_and_fail(_: sqlite3.Connection) -> None:
         writing.set()
         may_fail.wait()
-        raise sqlite3.OperationalError("disk I/O error")
+        disk.is_dead = True
+        disk.check()
 
-    monkeypatch.setattr(store._keeper.journal, "write", wait_and_fail)
+    disk.commit = wait_and_fail
     submitting = asyncio.create_task(engine.submit(Task("echo")))
     await asyncio.to_thread(writing.wait)
     engine._dispatcher.halt()
@@ -549,20 +571,54 @@ async def test_a_commit_that_fails_during_the_shutdown_does_not_hold_it_up(start
     await engine.shutdown()
 
 
-async def test_a_commit_that_failed_only_in_its_last_step_counts(start, path, monkeypatch) -> None:
-    store = SqliteStore(path)
-    engine = await start(store, max_workers=0)
-    journal = store._keeper.journal
-    write = journal.write
+@pytest.mark.req("P2")
+async def test_what_is_claimed_while_the_store_closes_was_never_claimed(path, clock) -> None:
+    claiming, may_go_on = threading.Event(), threading.Event()
 
-    def write_and_fail(touched, now):
-        write(touched, now)
-        monkeypatch.setattr(journal, "write", write)
+    def has_memory() -> bool:
+        claiming.set()
+        return may_go_on.wait()
+
+    store = SqliteStore(path)
+    store.attach(Unheard(), Rules(), clock)
+    await store.__aenter__()
+    claim = asyncio.create_task(store.claim(1, has_memory))
+    for _ in range(2):  # during the first the claim is made
+        await store.get("nobody")
+    task = Task("work", max_retries=0, memory_intensive=True)
+    adding = asyncio.create_task(store.add([task]))
+    await asyncio.to_thread(claiming.wait)
+    closing = asyncio.create_task(store.__aexit__(None, None, None))
+    assert await claim == []
+    may_go_on.set()
+    assert await adding == [task.id]
+    await closing
+    async with store:
+        assert (await store.get(task.id)).state == TaskResult(task.id, TaskStatus.PENDING, created_at=clock.wall())
+
+
+async def test_who_asks_in_the_moment_before_the_halt_gets_nothing(path, clock) -> None:
+    store = SqliteStore(path)
+    store.attach(Unheard(), Rules(), clock)
+    async with store:
+        await store.add([Task("echo")])
+        (claims,) = await in_one_group(store, store.claim(1, lambda: True), then=store.halt)
+        assert claims == []
+        assert store.counts == Counts(pending=1)
+
+
+async def test_a_commit_that_failed_only_in_its_last_step_counts(start, path, disk) -> None:
+    store = SqliteStore(path, connect=disk.connect)
+    engine = await start(store, max_workers=0)
+
+    def commit_and_fail(file: sqlite3.Connection) -> None:
+        file.execute("COMMIT")
+        del disk.commit
         error = sqlite3.OperationalError("disk I/O error")
         error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
         raise error
 
-    monkeypatch.setattr(journal, "write", write_and_fail)
+    disk.commit = commit_and_fail
     task_id = await engine.submit(Task("echo"))
     assert [entry.task.id for entry in await engine.list_tasks()] == [task_id]
     assert store.counts == Counts(pending=1)
@@ -599,13 +655,17 @@ async def test_a_bug_in_a_step_is_told_to_whoever_asked_and_the_book_is_read_aga
     assert await engine.cancel_task("a") == ["a"]
 
 
-async def in_one_group(store: SqliteStore, *calls: Awaitable[object]) -> list[object]:
-    """What comes of calls that the store takes in one go: they all come while it is busy."""
+async def in_one_group(
+    store: SqliteStore, *calls: Awaitable[object], then: Callable[[], None] | None = None
+) -> list[object]:
+    """What comes of calls that the store takes in one go: they all come while it is busy, as does what is done then."""
     is_busy, may_go_on = threading.Event(), threading.Event()
     busy = asyncio.ensure_future(store._run(lambda *_: is_busy.set() or may_go_on.wait()))
     await asyncio.to_thread(is_busy.wait)
     calls = [asyncio.ensure_future(call) for call in calls]
     await asyncio.sleep(0)
+    if then:
+        then()
     may_go_on.set()
     await busy
     return await asyncio.gather(*calls, return_exceptions=True)
@@ -628,3 +688,28 @@ async def test_a_bug_in_a_step_is_told_to_nobody_else(start, path, mistake) -> N
     assert isinstance(answers[7], UnknownTask)
     assert [entry.task for entry in await engine.list_tasks()] == tasks[::-1]
     assert engine.health()["status"] == "healthy"
+
+
+async def test_what_is_written_of_a_task_and_of_its_result_is_told_apart(start, path, puppet) -> None:
+    store = SqliteStore(path)
+    engine = await start(store, max_workers=1)
+    task = Task("work", {"in": 1}, idempotency_key="k")
+    await engine.submit(task)
+    claim = (await puppet.next()).claim
+    _, again, late = await in_one_group(
+        store,
+        store.finish(claim, Outcome(TaskStatus.COMPLETED, {"out": 2})),
+        engine.submit(task),
+        store.finish(claim, Outcome(TaskStatus.COMPLETED, {"out": 3})),
+    )
+    assert (again, late) == (task.id, None)
+    assert (await engine.get_task(task.id)).state.result == {"out": 2}
+
+
+async def test_of_two_that_are_handed_in_as_one_the_first_is_written_down(start, path) -> None:
+    store = SqliteStore(path)
+    engine = await start(store, max_workers=0)
+    first, second = [Task("echo", {}, priority, id="a", idempotency_key="k") for priority in (1, 5)]
+    assert await in_one_group(store, engine.submit(first), engine.submit(second)) == ["a", "a"]
+    again = await start(as_after_a_crash(path), max_workers=0)
+    assert (await again.get_task("a")).task == first

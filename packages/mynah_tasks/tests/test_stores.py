@@ -1,7 +1,9 @@
 """What every store promises; each test runs with each of them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import math
+import uuid
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
@@ -17,11 +19,30 @@ from mynah_tasks.errors import (
 )
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Counts, Outcome, Rules, Store
+from mynah_tasks.stores.memory import MemoryStore
+from mynah_tasks.stores.redis import RedisStore
+from mynah_tasks.stores.sqlite import SqliteStore
 from mynah_tasks.task import Priority, Task, TaskResult
 
 pytestmark = pytest.mark.req("Q-11")
 
 CAPACITY = 20
+
+
+KEPT = 2
+FRUGAL: dict[str, Callable[[pytest.FixtureRequest], Store]] = {
+    "memory": lambda _: MemoryStore(keep=KEPT),
+    "sqlite": lambda request: SqliteStore(request.getfixturevalue("tmp_path") / "tasks.db", keep=KEPT),
+    "redis": lambda request: RedisStore(
+        request.getfixturevalue("redis").url, namespace=uuid.uuid4().hex, lease=math.inf, keep=KEPT, server_clock=False
+    ),
+}
+
+
+@pytest.fixture(params=list(FRUGAL))
+def frugal(request) -> Store:
+    """A store of each kind that keeps little."""
+    return FRUGAL[request.param](request)
 
 
 class Heard:
@@ -469,6 +490,64 @@ async def test_dead_letters_are_listed_the_newest_first(opened) -> None:
     ]
     assert [letter.task_id for letter in await opened.dead_letters(limit=9, before="3")] == ["2", "1", "0"]
     assert opened.counts == Counts(dead=5)
+
+
+async def die(store: Store, *claims: Claim) -> None:
+    for claim in claims:
+        await store.finish(claim, Outcome(TaskStatus.FAILED, None, "no", 0.25))
+
+
+async def letters_of(store: Store, **page: object) -> list[str]:
+    return [letter.task_id for letter in await store.dead_letters(**page)]
+
+
+@pytest.mark.req("Q-07")
+async def test_the_newest_letter_is_that_of_the_task_that_died_last(opened) -> None:
+    await opened.add([Task("echo", id=name) for name in "abcde"])
+    a, b, c, d, e = await opened.claim(5, room)
+    await die(opened, e, b, d)
+    await opened.finish(c, Outcome(TaskStatus.COMPLETED))
+    await die(opened, a)
+    assert await letters_of(opened) == ["a", "d", "b", "e"]
+    assert await letters_of(opened, limit=2, before="d") == ["b", "e"]
+
+
+@pytest.mark.req("Q-07")
+async def test_the_next_page_goes_on_where_the_last_one_ended_also_when_that_letter_was_replayed(opened) -> None:
+    await opened.add([Task("echo", id=name) for name in "abcde"])
+    await die(opened, *await opened.claim(5, room))
+    assert await letters_of(opened, limit=2) == ["e", "d"]
+    await opened.replay("d")
+    assert await letters_of(opened, limit=2, before="d") == ["c", "b"]
+    await opened.replay("b")
+    assert await letters_of(opened, limit=2, before="b") == ["a"]
+    await opened.clear_dead_letters()
+    await opened.add([Task("echo", id="f", priority=Priority.CRITICAL)])
+    await fail_one(opened)
+    assert await letters_of(opened, before="a") == []
+    assert await letters_of(opened) == ["f"]
+
+
+@pytest.mark.req("Q-07")
+async def test_no_letters_come_before_one_that_is_not_known_or_has_not_ended(opened) -> None:
+    await opened.add([Task("echo", id="a"), Task("echo", id="b")])
+    await fail_one(opened)
+    for unknown in ("b", "nobody", "\ud800"):
+        assert await letters_of(opened, before=unknown) == []
+
+
+@pytest.mark.req("Q-07")
+async def test_the_letters_that_are_too_many_are_those_of_the_first_to_die_and_their_tasks_are_forgotten(
+    frugal, clock, heard
+) -> None:
+    frugal.attach(heard, Rules(), clock)
+    async with frugal as store:
+        await store.add([Task("echo", id=name) for name in "abcd"])
+        a, b, c, d = await store.claim(4, room)
+        await die(store, b, c, d, a)
+        assert await letters_of(store) == ["a", "d"]
+        assert store.counts == Counts(dead=KEPT)
+        assert [await store.get(name) for name in "bc"] == [None, None]
 
 
 @pytest.mark.req("Q-07")
