@@ -103,6 +103,20 @@ async def test_two_hundred_clients_two_of_one_name_are_back_soon_after_a_restart
         assert {bus.link.connections for bus in buses} == {2}
 
 
+async def test_who_only_listens_acknowledges_all_that_it_hears(mosquitto, tmp_path):
+    home = tmp_path / "home"
+    async with (
+        Tap(mosquitto.url) as tap,
+        Line(tap.url, Role.SKILL, home, [Filter("mynah/stt/final", 1)]) as ear,
+        Line(mosquitto.url, Role.STT, home) as mouth,
+    ):
+        for _ in range(3):
+            for _ in range(RECEIVE_MAXIMUM // 2 + 1):
+                mouth.link.publish(Packet("mynah/stt/final", b"", 1))
+            await ear.hears(RECEIVE_MAXIMUM // 2 + 1)
+        await tap.until_sent(PUBACK, 3 * (RECEIVE_MAXIMUM // 2 + 1))
+
+
 @pytest.mark.req("F27")
 async def test_two_processes_under_one_name_do_not_drive_each_other_out(mosquitto, settings):
     async with (
