@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from typing import Self
 
 from mynah_bus import Bus, EngineFailed
+from mynah_bus.background import background
 from mynah_contracts import Health, Role
 
 
@@ -25,7 +26,7 @@ class Alone:
             self._refuse_second()
             self._bus.fleet.on_change.add(self._fleet_changed)
             stack.callback(self._bus.fleet.on_change.discard, self._fleet_changed)
-            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            tasks = await stack.enter_async_context(background())
             stack.callback(tasks.create_task(self._leave_to_elder(), name="only one").cancel)
             self._stack = stack.pop_all()
         return self

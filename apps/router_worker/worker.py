@@ -22,6 +22,7 @@ from mynah_bus import (
     handles,
     new_id,
 )
+from mynah_bus.background import background
 from mynah_contracts import (
     Answer,
     Ask,
@@ -101,6 +102,7 @@ class Conversation:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(Alone(self._bus))
             await stack.enter_async_context(self._thread)
             try:
                 bell = await self._thread(self._open)
@@ -112,8 +114,7 @@ class Conversation:
             self._bus.fleet.on_change.add(self._fleet_changed)
             stack.callback(self._bus.fleet.on_change.discard, self._fleet_changed)
             await stack.enter_async_context(self._tasks)
-            await stack.enter_async_context(Alone(self._bus))
-            bells = await stack.enter_async_context(asyncio.TaskGroup())
+            bells = await stack.enter_async_context(background())
             ringing = bells.create_task(bell.ring(), name="timers")
             telling = bells.create_task(self._tell_missed(bell), name="missed timers")
             stack.callback(ringing.cancel)
