@@ -10,13 +10,23 @@ from typing import Final
 
 PR_SET_PDEATHSIG: Final = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+_parent = 0
+"""Of the child that is being made; it may well be 1, in a container."""
+
+
+def _note_parent() -> None:
+    global _parent  # noqa: PLW0603  # a child is made with what its parent knew
+    _parent = os.getpid()
+
+
+os.register_at_fork(before=_note_parent)
 
 
 def die_with_parent() -> None:
     """For `preexec_fn`: have the kernel end this process when its parent is gone, however that ended (Linux)."""
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() == 1:
+        if os.getppid() != _parent:
             os._exit(1)
 
 
