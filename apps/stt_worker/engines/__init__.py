@@ -46,13 +46,10 @@ class Learned(NamedTuple):
 
 
 class SpeechTranscriber(Protocol):
-    """Understands recorded speech; synchronous, one call at a time, in the process that opened it."""
+    """Understands recorded speech; synchronous, one call at a time, in the process that opened it and ends with it."""
 
     def open(self) -> Self:
         """Load what is needed; raises EngineUnavailable."""
-
-    def close(self) -> None:
-        """Let go of what was loaded; may be called twice."""
 
     def learn(self, intents: Mapping[str, Any] | None) -> Learned:
         """Expect the sentences of a hassil intents dictionary, or anything if None; raises EngineError."""

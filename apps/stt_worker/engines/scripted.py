@@ -20,9 +20,6 @@ class Scripted:
         """Open; there is nothing to load."""
         return self
 
-    def close(self) -> None:
-        """Close; there is nothing to let go of."""
-
     def learn(self, _intents: Mapping[str, Any] | None) -> Learned:
         """Expect what it always hears."""
         return Learned(mode="dictation", words=len(self._text.split()), templates=1, lost_templates=0, dropped={})

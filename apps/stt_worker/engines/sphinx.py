@@ -49,10 +49,6 @@ class Sphinx:
         dictionary()
         return self
 
-    def close(self) -> None:
-        """Let go of the models."""
-        self._ears = None
-
     def learn(self, intents: Mapping[str, Any] | None) -> Learned:
         """Expect these sentences from now on; anything if there are none.
 

@@ -26,21 +26,14 @@ class Grammar:
 
     def accepts(self, text: str) -> bool:
         """Whether the text is a whole sentence of the grammar."""
-        return not self.finals.isdisjoint(self._states_after(text))
-
-    def begins(self, text: str) -> bool:
-        """Whether a sentence of the grammar starts with the text's words."""
-        return bool(self._states_after(text))
+        states = {0}
+        for word in text.split():
+            states = {to for state in states for label, to in self.following(state).items() if written(label) == word}
+        return not self.finals.isdisjoint(states)
 
     def following(self, state: int) -> dict[str, int]:
         """The states that words lead to, by label."""
         return self._following.get(state, {})
-
-    def _states_after(self, text: str) -> set[int]:
-        states = {0}
-        for word in text.split():
-            states = {to for state in states for label, to in self.following(state).items() if written(label) == word}
-        return states
 
     @cached_property
     def _following(self) -> dict[int, dict[str, int]]:
