@@ -1,4 +1,4 @@
-"""Rings timers when they are due, and tells what was due while nobody was here."""
+"""Rings timers when they are due, and tells of those that nobody heard."""
 
 import asyncio
 import contextlib
@@ -33,11 +33,21 @@ class Bell:
         self._changed = changed
         self._announce = announce
         self._tasks = tasks
+        self._came = asyncio.Event()
+        self._comings = 0
+
+    def somebody_came(self) -> None:
+        """There is somebody to speak to who was not there before."""
+        self._comings += 1
+        self._came.set()
 
     async def tell_missed(self) -> None:
-        """Say what was due while nobody was here."""
-        for place, timers in _by_place(await self._thread(self._timers.missed)):
-            self._tasks.start(self._tell(missed(timers), place, timers), "missed timers")
+        """Say what was due and not heard, whenever somebody has come."""
+        while True:
+            await self._came.wait()
+            self._came.clear()
+            for place, timers in _by_place(await self._thread(self._timers.missed)):
+                self._tasks.start(self._tell(missed(timers), place, timers), "missed timers")
 
     async def ring(self) -> None:
         """Announce timers when they are due."""
@@ -57,8 +67,11 @@ class Bell:
 
     async def _tell(self, text: str, place: str, timers: list[Timer]) -> None:
         """Forget timers once they are told: who is killed in between tells them again."""
-        if await self._announce(text, place):
-            await self._thread(self._timers.told, *(timer.id for timer in timers))
+        comings = self._comings
+        is_told = await self._announce(text, place)
+        await self._thread(self._timers.told if is_told else self._timers.untold, *(timer.id for timer in timers))
+        if not is_told and comings != self._comings:
+            self._came.set()
 
 
 def _by_place(timers: Iterable[Timer]) -> list[tuple[str, list[Timer]]]:

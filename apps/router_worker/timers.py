@@ -79,7 +79,8 @@ class Timers:
         self._clocks = clocks or Clocks(boot=this_boot())
         self._offset_us = self._offset()
         self._timers: dict[int, _Kept] = {}
-        self._missed: tuple[Timer, ...] = ()
+        self._ringing: dict[int, _Kept] = {}
+        self._missed: dict[int, _Kept] = {}
         self._load()
 
     def all(self) -> tuple[Timer, ...]:
@@ -147,7 +148,7 @@ class Timers:
         return max(min(running) - self._now(), 0) / 1e6 if running else None
 
     def due(self) -> tuple[Timer, ...]:
-        """The timers to ring now, each once, the earliest first; until they are `told`, a restart finds them missed."""
+        """The timers to ring now, the earliest first; unless they are `told`, they are missed."""
         now = self._now()
         ringing = sorted(
             (kept for kept in self._timers.values() if kept.due_us is not None and kept.due_us <= now),
@@ -155,7 +156,7 @@ class Timers:
         )
         shown = tuple(map(self._shown, ringing))
         for kept in ringing:
-            del self._timers[kept.id]
+            self._ringing[kept.id] = self._timers.pop(kept.id)
         try:
             self._write_all(ringing)
         except StoreError as error:
@@ -163,12 +164,24 @@ class Timers:
         return shown
 
     def missed(self) -> tuple[Timer, ...]:
-        """What was due while nobody was there, once: `left_s` says how long ago."""
-        missed, self._missed = self._missed, ()
-        return missed
+        """What was due and not heard, to be told now: `left_s` says how long ago."""
+        missed = sorted(self._missed.values(), key=self._left_us)
+        self._ringing |= self._missed
+        self._missed = {}
+        return tuple(map(self._shown, missed))
+
+    def untold(self, *timers: int) -> None:
+        """Nobody heard these: they are missed, the latest `MOST` of them."""
+        self._missed |= {timer: self._ringing.pop(timer) for timer in timers}
+        by_age = sorted(self._missed, key=lambda timer: self._left_us(self._missed[timer]))
+        for timer in by_age[:-MOST]:
+            self._ringing[timer] = self._missed.pop(timer)
+        self.told(*by_age[:-MOST])
 
     def told(self, *timers: int) -> None:
         """Forget these, which were due: they were heard. A disk that refuses may have them told again."""
+        for timer in timers:
+            del self._ringing[timer]
         try:
             self._delete(list(timers))
         except StoreError as error:
@@ -195,7 +208,7 @@ class Timers:
                 kept = replace(kept, left_us=None, due_us=min(due_us, self._now() + left_us))
             loaded.append(kept)
         late = [kept for kept in loaded if self._left_us(kept) <= 0 and kept.due_us is not None]
-        self._missed = tuple(sorted(map(self._shown, late), key=lambda timer: timer.left_s))
+        self._missed = {kept.id: kept for kept in late}
         self._timers = {kept.id: kept for kept in loaded if kept not in late}
         with self._store.writing() as connection:
             for kept in late:

@@ -1,7 +1,6 @@
 """The conversation on the bus: from what was said to what is answered."""
 
 import asyncio
-import contextlib
 import logging
 import re
 import time
@@ -45,6 +44,7 @@ from router_worker.bell import Bell
 from router_worker.conversation import Conversations
 from router_worker.intents import Recogniser
 from router_worker.live import Live
+from router_worker.presence import Presence
 from router_worker.settings import RouterSettings
 from router_worker.shopping import ShoppingList
 from router_worker.store import Store, StoreError
@@ -60,8 +60,6 @@ NOT_UNDERSTOOD: Final = "Sorry, I didn't understand that."
 ONLY_COMMANDS: Final = "Sorry, I didn't understand that. I know commands only, until a Whisper model is installed."
 SATELLITE_GONE: Final = "the satellite is gone"
 WENT_WRONG: Final = "something went wrong"
-SOMEBODY_WITHIN: Final = 30.0
-"""Seconds after the start within which somebody who could speak is expected."""
 ANNOUNCED_WITHIN: Final = 600.0
 """Seconds for which an announcement may wait for what is being said before it."""
 LONGEST_MEMORY: Final = 20_000
@@ -93,7 +91,6 @@ class Conversation:
         self._limits = Limits(filler_s=settings.filler_s, answer_s=settings.answer_s)
         self._arbitration = Arbitration()
         self._turns = Turns()
-        self._present: dict[str, str] = {}
         self._store = Store(bus.settings.home / "router" / "router.sqlite")
         self._thread = ModelThread("intents")
         self._tasks = Tasks()
@@ -105,7 +102,7 @@ class Conversation:
             await stack.enter_async_context(Alone(self._bus))
             await stack.enter_async_context(self._thread)
             try:
-                bell = await self._thread(self._open)
+                await self._thread(self._open)
             except StoreError as error:
                 raise EngineFailed(str(error)) from error
             stack.push_async_callback(self._thread, self._store.__exit__, None, None, None)
@@ -115,8 +112,8 @@ class Conversation:
             stack.callback(self._bus.fleet.on_change.discard, self._fleet_changed)
             await stack.enter_async_context(self._tasks)
             bells = await stack.enter_async_context(background())
-            ringing = bells.create_task(bell.ring(), name="timers")
-            telling = bells.create_task(self._tell_missed(bell), name="missed timers")
+            ringing = bells.create_task(self._bell.ring(), name="timers")
+            telling = bells.create_task(self._bell.tell_missed(), name="missed timers")
             stack.callback(ringing.cancel)
             stack.callback(telling.cancel)
             stack.callback(self._cancel_all)
@@ -217,10 +214,7 @@ class Conversation:
     @handles
     async def satellite(self, state: SatelliteState) -> None:
         """Know where there is somebody to speak to."""
-        if state.state == "off":
-            self._present.pop(state.satellite, None)
-        else:
-            self._present[state.satellite] = current().source
+        self._presence.note(state, current().source)
 
     # -- what follows
 
@@ -258,7 +252,7 @@ class Conversation:
         """A turn for what was said in none that is known: by hand, or before the router was started again."""
         named = NAME.fullmatch(transcript.satellite)
         satellite = transcript.satellite if named else self._settings.default_satellite
-        is_played = current().turn is not None or self._is_present(satellite)
+        is_played = current().turn is not None or self._presence.is_up(satellite)
         return self._begin(satellite, cause="text", typed=transcript.text, is_played=is_played)
 
     def _begin(
@@ -308,48 +302,36 @@ class Conversation:
 
     # -- satellites
 
-    def _is_present(self, satellite: str) -> bool:
-        source = self._present.get(satellite)
-        return any(
-            f"{health.service.value}/{health.instance}" == source and health.status in {"up", "degraded"}
-            for health in self._bus.fleet.workers()
-        )
-
     def _fleet_changed(self, health: Health) -> None:
         """What was asked at a satellite that is gone ends with it."""
         if health.service is Role.SATELLITE and health.status == "down":
-            source = f"{health.service.value}/{health.instance}"
             for live in self._turns:
-                if self._present.get(live.satellite) == source:
+                if self._presence.is_of(live.satellite, health):
                     live.fail(SATELLITE_GONE)
+        self._presence.look()
 
     # -- timers
 
-    async def _tell_missed(self, bell: Bell) -> None:
-        """Wait until somebody is there to hear it, but not for ever."""
-        with contextlib.suppress(TimeoutError):
-            await self._bus.until_up(Role.TTS, Role.SATELLITE, timeout=SOMEBODY_WITHIN)
-        await bell.tell_missed()
-
     async def _announce(self, text: str, place: str) -> bool:
-        """Say it to its end, or until somebody stops it; False if it failed."""
-        satellite = place if self._is_present(place) else self._settings.default_satellite
-        with conversation(turn=new_id(), session=satellite):
+        """Say it to its end, or until somebody stops it; False if it failed, or nobody was there to hear it."""
+        places = (place, self._settings.default_satellite)
+        satellite = next(filter(self._presence.is_up, places), "")
+        with conversation(turn=new_id(), session=satellite or None):
             live = self._begin(
                 satellite,
                 cause=TIMER,
                 typed="",
-                is_played=self._is_present(satellite),
+                is_played=bool(satellite),
                 limits=replace(self._limits, silence_s=ANNOUNCED_WITHIN),
             )
         live.say(text, by=TIMER)
         live.complete(TIMER)
         await live.ended.wait()
-        return live.turn.state is not State.FAILED
+        return bool(satellite) and live.turn.state is not State.FAILED
 
     # -- lifetime
 
-    def _open(self) -> Bell:
+    def _open(self) -> None:
         """Open the store and read the sentences; half a second, in the thread."""
         self._store.__enter__()
         self._recogniser = self._make_recogniser()
@@ -357,7 +339,8 @@ class Conversation:
         shopping = ShoppingList(self._store)
         answers = Answers(timers, shopping, lambda: datetime.now().astimezone(), self._settings.hours)
         self._mind = Mind(self._bus, self._thread, self._recogniser, answers, Conversations(time.monotonic))
-        return Bell(timers, self._thread, self._mind.done, self._announce, self._announcements)
+        self._bell = Bell(timers, self._thread, self._mind.done, self._announce, self._announcements)
+        self._presence = Presence(self._bus, self._bell.somebody_came)
 
     def _cancel_all(self) -> None:
         for live in self._turns:

@@ -214,12 +214,17 @@ class House:
                 await self.stage.next(TurnEvent)
 
     @asynccontextmanager
-    async def room(self, name: str) -> AsyncIterator[None]:
+    async def room(self, name: str, *, deaf: bool = False) -> AsyncIterator[None]:
         """One more satellite, while the block lasts."""
-        worker = Worker(Bus(Role.SATELLITE, BusSettings(instance=name)), Room(name))
+        async with self.worker(Worker(Bus(Role.SATELLITE, BusSettings(instance=name)), Room(name, deaf=deaf))):
+            await self.stage.next(SatelliteState)
+            yield
+
+    @asynccontextmanager
+    async def worker(self, worker: Worker) -> AsyncIterator[None]:
+        """One more worker, while the block lasts."""
         worker.bus.use(self.stage.broker.link)
         async with worker:
-            await self.stage.next(SatelliteState)
             yield
 
     async def control(self, *actions: str) -> SatelliteControl:

@@ -1,6 +1,7 @@
 import pytest
 
-from mynah_contracts import Ask, PlaybackControl, PlaybackStatus, Role, Say
+from mynah_bus import Worker
+from mynah_contracts import Ask, PlaybackControl, PlaybackStatus, Role, Say, TurnEvent
 from router_worker.answers.confirmation import Confirmations, is_no, is_yes
 from router_worker.intents import Intent
 from router_worker.timers import Clocks
@@ -104,6 +105,68 @@ async def test_a_timer_whose_announcement_was_not_heard_to_its_end_is_told_as_mi
     watch.now += 60
     async with house(clocks=watch.clocks) as home:
         assert await rings(home) == ("kitchen", "While I was away, your 5 minute timer was done 2 minutes ago.")
+
+
+async def test_a_timer_that_nobody_was_there_to_hear_is_told_once_somebody_comes(house):
+    watch = Watch()
+    async with house(clocks=watch.clocks, rooms=()) as home:
+        await home.write("set a timer for 5 minutes")
+        watch.now += 300
+        await nudge(home)
+        rang = await home.stage.received(TurnEvent)
+        while "is done" not in rang.message.reply:
+            rang = await home.stage.received(TurnEvent)
+        watch.now += 60
+        assert home.said() == []
+
+        async with home.room("kitchen"):
+            assert await rings(home) == ("kitchen", "While I was away, your 5 minute timer was done 1 minute ago.")
+            await home.control("finish")
+        async with home.room("kitchen"):
+            await home.ask("t", "what time is it")
+            assert len(home.said()) == 2
+
+
+async def test_a_timer_that_rang_without_a_voice_is_told_once_there_is_one(house, voice):
+    watch = Watch()
+    async with house(clocks=watch.clocks, without=(Role.TTS,)) as home:
+        await home.write("set a timer for 5 minutes")
+        watch.now += 300
+        await nudge(home)
+        assert "no voice" in (await home.control("finish")).reason
+        assert await rings(home) == ("kitchen", "Your 5 minute timer is done.")
+        watch.now += 60
+
+        async with home.worker(Worker(Role.TTS, voice)):
+            assert await rings(home) == ("kitchen", "While I was away, your 5 minute timer was done 1 minute ago.")
+
+
+async def test_a_timer_whose_satellite_went_away_in_the_middle_is_told_when_it_is_back(house):
+    watch = Watch()
+    async with house(clocks=watch.clocks, rooms=()) as home:
+        async with home.room("kitchen", deaf=True):
+            await home.write("set a timer for 5 minutes")
+            watch.now += 300
+            await nudge(home)
+            ring = await home.stage.received(Say)
+        await home.ended(ring.envelope.turn)
+
+        async with home.room("kitchen"):
+            assert await rings(home) == ("kitchen", "While I was away, your 5 minute timer was done 1 second ago.")
+
+
+async def test_while_nobody_comes_who_can_speak_what_is_untold_is_not_tried_again(house):
+    watch = Watch()
+    async with house(clocks=watch.clocks, without=(Role.TTS,)) as home:
+        await home.write("set a timer for 5 minutes")
+        watch.now += 300
+        await nudge(home)
+        await home.control("finish")
+
+        async with home.room("office"):
+            await home.ask("t", "what time is it")
+
+        assert not any("timer was done" in event.reply for _, event in home.sent(TurnEvent))
 
 
 @pytest.mark.parametrize("is_stopped", [False, True])

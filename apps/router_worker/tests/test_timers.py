@@ -165,6 +165,33 @@ def test_what_was_due_while_nobody_was_there_is_told_once(machine: Machine, stor
     assert again.next_due() == pytest.approx(420)
 
 
+def test_what_was_told_in_vain_is_missed(machine: Machine, timers: Timers) -> None:
+    timers.start(10, "tea")
+    timers.start(10, "pizza")
+    machine.pass_s(10)
+    tea, pizza = timers.due()
+    timers.told(pizza.id)
+    assert timers.missed() == ()
+    timers.untold(tea.id)
+    machine.pass_s(60)
+    (missed,) = timers.missed()
+    assert (missed.id, missed.left_s) == (tea.id, pytest.approx(-60))
+    assert timers.missed() == ()
+
+
+def test_of_what_nobody_ever_hears_the_latest_are_kept(machine: Machine, store: Store, timers: Timers) -> None:
+    for _ in range(2):
+        for _ in range(MOST):
+            timers.start(10)
+        machine.pass_s(10)
+        timers.untold(*(rung.id for rung in timers.due()))
+    machine.pass_s(60)
+    kept = [missed.id for missed in timers.missed()]
+    assert len(kept) == MOST
+    assert min(kept) > MOST
+    assert [missed.id for missed in Timers(store, machine.clocks()).missed()] == kept
+
+
 def test_what_was_missed_stays_missed_when_the_clock_is_set_before_it_is_told(
     machine: Machine, store: Store, timers: Timers
 ) -> None:
@@ -331,6 +358,10 @@ class AnyOrder(RuleBasedStateMachine):
     def one_is_extended(self, timer: int, seconds: int) -> None:
         if self.kept.extend(timer, seconds):
             self.left[timer] += seconds
+
+    @rule()
+    def nobody_is_there_to_hear(self) -> None:
+        self.kept.untold(*(rung.id for rung in (*self.kept.missed(), *self.kept.due())))
 
     @rule()
     def those_that_are_due_ring(self) -> None:
