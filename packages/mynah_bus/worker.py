@@ -6,10 +6,11 @@ import gc
 import logging
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import cache
 from importlib.metadata import version
+from types import TracebackType
 from typing import Final, Literal, Self
 
 from mynah_bus.background import background
@@ -32,6 +33,7 @@ GRACE: Final = 5.0
 """Seconds that running work has to end when the worker stops."""
 TOLD_WITHIN: Final = 1.0
 """Seconds for which a worker that cannot begin waits for the broker, to say why."""
+STOPPED: Final = "Stopped."
 ERA: Final = 1_000_000
 """Health messages of one connection; a last will outranks them all and is outranked by the next connection."""
 
@@ -41,10 +43,10 @@ Status = Literal["starting", "up", "degraded", "down"]
 class Worker:
     """One role's process: `Worker(role, *parts)`; parts that are async context managers are entered, in order.
 
-    Parts are objects with methods marked `@handles` or `@produces`; their attributes `engine` and `model` are told in
-    the health message. A part that sends of its own accord takes a `Bus` when it is made, and the worker is made with
-    that bus instead of a role. TypeError says when a part hears or says what is not for the role. Nobody expects a
-    `passing` one back: once it has stopped, the broker knows nothing of it.
+    Parts are objects with methods marked `@handles` or `@produces`; their attributes `engine`, `model` and `breakers`
+    (a sequence of CircuitBreaker) are told in the health message. A part that sends of its own accord takes a `Bus`
+    when it is made, and the worker is made with that bus instead of a role. TypeError says when a part hears or says
+    what is not for the role. Nobody expects a `passing` one back: once it has stopped, the broker knows nothing of it.
     """
 
     def __init__(self, role: Role | Bus, *parts: object, passing: bool = False) -> None:
@@ -55,7 +57,6 @@ class Worker:
         self.producers = [producer for part in parts for producer in producers_of(part, self.bus.role)]
         self.dispatcher = Dispatcher(self.bus, self.handlers)
         self.probe = StallProbe()
-        self.breakers: Callable[[], dict[str, str]] = dict
         self._status: Status = "starting"
         self._reason = ""
         self._seq = 0
@@ -71,6 +72,7 @@ class Worker:
         try:
             await asyncio.wait({living, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self.stop()  # whoever cancels us asks for it too
             stopping.cancel()
             living.cancel()
             await asyncio.wait({living})
@@ -91,14 +93,16 @@ class Worker:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.probe)
             await stack.enter_async_context(self.bus)
+            if self._passing:
+                stack.callback(self._be_forgotten)
+            stack.push_async_exit(self._say_why)
             tasks = await stack.enter_async_context(background())
             health = tasks.create_task(self._tell_health(), name="health")
             stack.callback(health.cancel)
-            stack.push_async_exit(self._say_why)
             for part in self.parts:
                 if isinstance(part, AbstractAsyncContextManager):
                     await stack.enter_async_context(part)
-            stack.callback(self._say_goodbye)
+            stack.push(self._say_goodbye)
             stack.push_async_callback(self.dispatcher.finish, GRACE)
             producing = [tasks.create_task(self._produce(each), name=each.name) for each in self.producers]
             stack.push_async_callback(_end, producing)
@@ -110,9 +114,11 @@ class Worker:
             self._stack = stack.pop_all()
         return self
 
-    async def __aexit__(self, *error: object) -> None:
-        """Take no more work, finish what runs, say `down`, close the parts, hang up."""
-        await self._stack.aclose()
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take no more work, finish what runs, say `down`, close the parts, say why unless asked to, hang up."""
+        await self._stack.__aexit__(kind, error, trace)
 
     def _leave(self) -> None:
         """Take no more work; who asks for what still runs need not move, everybody else looks elsewhere."""
@@ -120,20 +126,24 @@ class Worker:
         if self.dispatcher.in_flight:
             self.tell()
 
-    def _say_goodbye(self) -> None:
-        self.say("down", "Stopped.")
-        if self._passing and self.bus.connected.is_set():
-            nothing = self._packet(self._health("down", ""))
-            nothing.payload = b""
-            self.bus.link.attempt(nothing)
+    def _say_goodbye(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Say `down`; where nobody asked for it, why is known when the parts are closed."""
+        self.say("down", STOPPED if kind is None or self._stopping.is_set() else "")
 
-    async def _say_why(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        """Say what kept a part from being opened; who has come further has said goodbye."""
-        if kind is None or not isinstance(error, Exception) or self._status == "down":
+    async def _say_why(self, _: object, error: BaseException | None, __: object) -> None:
+        """Say what went wrong in a part, a producer, or when they were opened or closed."""
+        if not isinstance(error, Exception):
+            self.say("down", STOPPED)
             return
         with contextlib.suppress(ConnectionError):
             await self.bus.ready(TOLD_WITHIN)
-        self.say("down", str(error) or kind.__name__)
+        self.say("down", str(error) or type(error).__name__)
+
+    def _be_forgotten(self) -> None:
+        if self.bus.connected.is_set():
+            nothing = self._packet(self._health("down", ""))
+            nothing.payload = b""
+            self.bus.link.attempt(nothing)
 
     def say(self, status: Status, reason: str = "") -> None:
         """Change what the health message says."""
@@ -192,7 +202,7 @@ class Worker:
             in_flight=self.dispatcher.in_flight,
             stall_max_ms=round(self.probe.maximum_ms, 1),
             stall_p99_ms=round(self.probe.p99_ms, 1),
-            breakers=self.breakers(),
+            breakers={each.name: each.state for part in self.parts for each in getattr(part, "breakers", ())},
             counters=dict(self.bus.counters),
         )
 

@@ -521,8 +521,9 @@ async def test_a_background_loop_that_breaks_ends_the_worker_visibly(broker):
     worker = member_at(broker, Clock(), role=Role.LLM)
     with pytest.raises(OSError, match="The clock is broken"):
         await worker.run()
-    health = [orjson.loads(p.payload)["data"]["status"] for p in broker.published if "/health/" in p.topic]
-    assert health[-1] == "down"
+    health = [orjson.loads(p.payload)["data"] for p in broker.published if "/health/" in p.topic]
+    told = [(each["status"], each["reason"]) for each in health if each["status"] == "down"]
+    assert told == [("down", ""), ("down", "The clock is broken.")]
 
 
 class Follower:

@@ -2,18 +2,23 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from itertools import pairwise
 from typing import Self
 
 import orjson
 import pytest
 
-from mynah_bus import handles
+from mynah_bus import Bus, BusSettings, Worker, handles
+from mynah_bus.background import background
+from mynah_bus.link import Filter
 from mynah_bus.memory_link import MemoryLink
 from mynah_bus.tests.puppets import at_work, found, joined, member
 from mynah_bus.wire import Packet
 from mynah_bus.worker import TOLD_WITHIN
 from mynah_contracts import Health, MemoryQuery, MemoryResults, Role
+from mynah_resilience import CircuitBreaker
 
 pytestmark = [pytest.mark.asyncio(loop_factories=["virtual"]), pytest.mark.usefixtures("loop_stays_awake")]
 
@@ -57,6 +62,23 @@ async def test_a_worker_is_starting_then_up_when_its_parts_are_open_then_down(br
     assert {health.started_at for health in told(broker)} == {worker.bus.started_at}
 
 
+class Guarded:
+    """Calls somebody who may be down."""
+
+    def __init__(self) -> None:
+        self.breakers = (CircuitBreaker("index", failure_threshold=1), CircuitBreaker("model"))
+
+
+async def test_health_tells_whom_a_worker_no_longer_calls(broker):
+    part = Guarded()
+    async with at_work(broker, member("one", Ponderer(), part)):
+        with pytest.raises(OSError, match="away"):
+            async with part.breakers[0]:
+                raise OSError("away")
+    assert told(broker)[0].breakers == {"index": "closed", "model": "closed"}
+    assert told(broker)[-1].breakers == {"index": "open", "model": "closed"}
+
+
 class Broken:
     """Cannot be opened."""
 
@@ -64,6 +86,74 @@ class Broken:
         raise NotADirectoryError("memories.sqlite is a folder.")
 
     async def __aexit__(self, *error: object) -> None: ...
+
+
+class Failing:
+    """Breaks when it is told to, in a task of its own, and takes a while to close."""
+
+    def __init__(self) -> None:
+        self.breaks = asyncio.Event()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        tasks = await self._stack.enter_async_context(background())
+        self._stack.callback(tasks.create_task(self._break(), name="break").cancel)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await asyncio.sleep(1)
+        await self._stack.aclose()
+
+    async def _break(self) -> None:
+        await self.breaks.wait()
+        raise OSError("The device is gone.")
+
+
+@pytest.mark.req("MQ-18", "MET-04")
+async def test_a_worker_whose_part_breaks_is_down_at_once_and_says_why_when_that_is_known(broker):
+    part = Failing()
+    worker = member("one", part)
+    worker.bus.use(broker.link)
+    living = asyncio.create_task(worker.run())
+    await worker.bus.ready()
+    await asyncio.sleep(0.5)
+    part.breaks.set()
+    await asyncio.sleep(0.5)
+    assert [(each.status, each.reason) for each in told(broker)] == [("up", ""), ("down", "")]
+    with pytest.raises(OSError, match=r"The device is gone\."):
+        await living
+    assert [(each.status, each.reason) for each in told(broker)][2:] == [("down", "The device is gone.")]
+
+
+@pytest.mark.parametrize("part", [Slow, Ponderer], ids=["opening", "up"])
+async def test_a_worker_that_is_stopped_says_no_more_than_that(broker, part):
+    worker = member("one", part())
+    worker.bus.use(broker.link)
+    living = asyncio.create_task(worker.run())
+    await asyncio.sleep(0.5)
+    worker.stop()
+    await living
+    assert [(each.status, each.reason) for each in told(broker) if each.status == "down"] == [("down", "Stopped.")]
+
+
+async def test_a_worker_whose_life_is_cancelled_was_stopped(broker):
+    worker = member("one", Ponderer())
+    worker.bus.use(broker.link)
+    living = asyncio.create_task(worker.run())
+    await asyncio.sleep(0.5)
+    living.cancel()
+    await asyncio.wait({living})
+    assert [(each.status, each.reason) for each in told(broker) if each.status == "down"] == [("down", "Stopped.")]
+
+
+@pytest.mark.parametrize("part", [Slow, Broken], ids=["up", "not opened"])
+async def test_of_a_worker_that_nobody_expects_back_the_broker_knows_nothing(broker, part):
+    worker = Worker(Bus(Role.MEMORY, BusSettings(instance="one")), part(), passing=True)
+    with pytest.raises(OSError, match=r"room|folder"):
+        async with at_work(broker, worker):
+            raise OSError("Nobody is in the room.")
+    async with joined(broker, Role.SKILL) as bus:
+        assert bus.fleet.workers() == []
 
 
 @pytest.mark.req("MET-04", "F18")
@@ -101,14 +191,23 @@ async def test_a_worker_that_fails_where_no_broker_is_does_not_wait_for_one_for_
 
 
 async def test_up_is_said_only_after_the_subscriptions_are_confirmed(broker):
+    class Unconfirmed(MemoryLink):
+        """Has to wait for the broker's word on its subscriptions."""
+
+        async def subscribe(self, filters: Sequence[Filter]) -> None:
+            await confirmed.wait()
+            await super().subscribe(filters)
+
+    confirmed = asyncio.Event()
     worker = member("one", Ponderer())
-    heard: list[str] = []
-    broker.watch(lambda packet: heard.append(packet.topic) if b'"up"' in packet.payload else None)
-    async with at_work(broker, worker):
-        # The echo that follows the subscriptions has come back before anything is said.
-        topics = [packet.topic for packet in broker.published]
-        assert topics.index("mynah/reply/memory/one") < topics.index("mynah/system/health/memory/one")
-    assert heard
+    worker.bus.use(lambda _, instance: Unconfirmed(broker, instance))
+    opening = asyncio.create_task(worker.__aenter__())
+    await asyncio.sleep(60)
+    assert broker.published == []
+    confirmed.set()
+    await opening
+    assert [health.status for health in told(broker)] == ["up"]
+    await worker.__aexit__(None, None, None)
 
 
 async def test_health_tells_what_a_worker_is_and_does(broker):
