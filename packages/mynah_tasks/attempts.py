@@ -1,6 +1,7 @@
 """One attempt at a task, and how it may end."""
 
 import asyncio
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -22,6 +23,12 @@ class Registered:
 
     processor: Processor
     kind: ExecutorKind | None = None
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it only awaits, as far as can be seen before it is called."""
+        call = getattr(self.processor, "__call__", None)  # noqa: B004  # of an object that is one
+        return inspect.iscoroutinefunction(self.processor) or inspect.iscoroutinefunction(call)
 
 
 def fresh(payload: Any) -> Any:

@@ -287,9 +287,8 @@ def _report(taking: asyncio.Task[None]) -> None:
 
 
 def _kind_of(task: Task, registered: Registered) -> ExecutorKind:
-    """Where a task runs: as its processor wants it, or else as its hints say."""
-    if registered.kind:
-        return registered.kind
-    if not task.cpu_intensive and not task.io_bound:
+    """Where a task runs: as its processor wants it, or else as its hints say; a coroutine function needs no thread."""
+    if not registered.kind and not task.cpu_intensive and not task.io_bound:
         return ExecutorKind.INLINE
-    return ExecutorKind.for_hints(cpu_intensive=task.cpu_intensive, io_bound=task.io_bound)
+    kind = registered.kind or ExecutorKind.for_hints(cpu_intensive=task.cpu_intensive, io_bound=task.io_bound)
+    return ExecutorKind.INLINE if registered.is_async and kind is not ExecutorKind.PROCESS else kind

@@ -6,7 +6,7 @@ ExecutorError            the work was not done; `retryable` says whether another
 ├── RemoteFailure        it raised, in a worker process
 ├── NotPortable          the function or its data cannot travel to a process (also a TypeError)
 ├── NoPlace              nothing can take it at the moment
-│   ├── AllThreadsHung   every thread that could run it is stuck in a call that does not return
+│   ├── AllThreadsHung   every thread that could run it is in a call that does not return (also a NoThread)
 │   └── NotEnoughMemory  it would not fit beside what already runs
 └── ExecutorsClosed      the executors are not open
 """
@@ -14,6 +14,7 @@ ExecutorError            the work was not done; `retryable` says whether another
 import signal
 from collections.abc import Collection, Iterable
 
+from mynah_resilience import NoThread
 from mynah_tasks.errors import TaskError
 from mynah_tasks.failures import encodable
 
@@ -78,7 +79,7 @@ class NoPlace(ExecutorError):
     code = "no_place"
 
 
-class AllThreadsHung(NoPlace):
+class AllThreadsHung(NoPlace, NoThread):
     """No thread is left that could take the work."""
 
     code = "all_threads_hung"

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from mynah_resilience import OneThread
-from mynah_tasks.executors.errors import DeadlineExceeded, ExecutorsClosed
+from mynah_tasks.executors.errors import ExecutorsClosed
 from mynah_tasks.executors.kinds import ExecutorKind
+from mynah_tasks.executors.limit import within
 from mynah_tasks.executors.memory import MemoryGate
 from mynah_tasks.executors.processes import ProcessPool
 from mynah_tasks.executors.threads import ThreadPool
@@ -79,7 +80,7 @@ class Executors:
     ) -> Any:
         """What `fn(payload)` returns, run in the place that `kind` names.
 
-        A coroutine function is awaited on the loop, also where a thread was asked for: it needs none. In a process,
+        An awaitable that it returns is awaited on the loop, also where a thread made it, or else in its process. There,
         function and data must be portable. The deadline, in seconds, runs while the work runs, not while it waits for
         its place; `on_begin` is called when it has that.
 
@@ -97,9 +98,11 @@ class Executors:
                 await held.enter_async_context(self._memory.admit())
             if kind is ExecutorKind.PROCESS:
                 return await self._processes.run(fn, payload, timeout=timeout, on_begin=on_begin)
-            if kind is ExecutorKind.INLINE or _is_async(fn):
+            if kind is ExecutorKind.INLINE:
                 on_begin()
-                return await _run_inline(fn, payload, timeout=timeout)
+                async with within(timeout):
+                    result = fn(payload)
+                    return await result if inspect.isawaitable(result) else result
             pool = self._threads if kind is ExecutorKind.THREAD else self._thread_of_model(fn)
             return await pool.run(fn, payload, timeout=timeout, on_begin=on_begin)
 
@@ -144,20 +147,3 @@ class Executors:
                 raise ValueError(f"more than {MOST_MODELS} models: hand over methods of objects that live on")
             self._models[id(model)] = (model, ThreadPool(1, f"mynah-model-{type(model).__name__}"))
         return self._models[id(model)][1]
-
-
-def _is_async(fn: Callable[..., object]) -> bool:
-    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
-
-
-async def _run_inline(fn: Callable[[Any], Any], payload: object, *, timeout: float | None) -> Any:
-    try:
-        async with asyncio.timeout(timeout) as deadline:
-            result = fn(payload)
-            return await result if inspect.isawaitable(result) else result
-    except TimeoutError as error:
-        if not deadline.expired():
-            raise
-        raise DeadlineExceeded(f"no answer after {timeout:g} s") from error
-    except SystemExit as error:  # work may end itself, not the loop
-        raise RuntimeError(f"raised {error!r}") from error

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from mynah_tasks.executors.codec import import_name
-from mynah_tasks.executors.errors import DeadlineExceeded, ExecutorsClosed, ProcessDied
+from mynah_tasks.executors.errors import ExecutorsClosed, ProcessDied
+from mynah_tasks.executors.limit import within
 from mynah_tasks.executors.worker import WorkerProcess
 
 log = logging.getLogger(__name__)
@@ -70,12 +71,8 @@ class ProcessPool:
             try:
                 await worker.ready()
                 on_begin()
-                async with asyncio.timeout(timeout) as deadline:
+                async with within(timeout):
                     return await worker.call(path, payload)
-            except TimeoutError as error:
-                if not deadline.expired():
-                    raise
-                raise DeadlineExceeded(f"no answer after {timeout:g} s; its process is killed") from error
             except ProcessDied as error:
                 if self._closed:
                     raise ExecutorsClosed("the worker processes were closed in the middle of a task") from error

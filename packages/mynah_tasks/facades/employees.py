@@ -7,17 +7,17 @@ from typing import Any
 
 from mynah_tasks.engine import TaskEngine
 from mynah_tasks.errors import TaskError
-from mynah_tasks.executors import Executors
 from mynah_tasks.facades.facade import Facade
 from mynah_tasks.presets import POOL
 from mynah_tasks.states import TaskStatus
+from mynah_tasks.stores import Store
 from mynah_tasks.task import TaskResult
 from mynah_tasks.task_types import TaskType, create_task, register_all
 
 LONGEST_WAIT = 365 * 86_400.0
 """Seconds for which a piece waits for its place in the line."""
 Work = Callable[[], Any]
-"""A plain function, which runs in a thread, or a coroutine function."""
+"""A coroutine function, or a plain one, which runs in a thread; an awaitable that this returns is awaited, too."""
 
 
 class WorkFailed(TaskError):
@@ -29,9 +29,9 @@ class WorkFailed(TaskError):
 class EmployeePool(Facade):
     """Does as many pieces of work at a time as there are workers; begins none of them twice."""
 
-    def __init__(self, max_workers: int = POOL.workers) -> None:
-        executors = Executors(threads=max_workers)
-        super().__init__(TaskEngine(max_workers=max_workers, queue_size=POOL.capacity, executors=executors))
+    def __init__(self, max_workers: int = POOL.workers, *, store: Store | None = None) -> None:
+        size = max_workers
+        super().__init__(TaskEngine(store, max_workers=size, max_thread_workers=size, queue_size=POOL.capacity))
         register_all(self.engine)
 
     async def execute_parallel(self, tasks: Iterable[Work], *, timeout: float | None = POOL.timeout) -> list[Any]:

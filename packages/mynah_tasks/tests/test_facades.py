@@ -196,6 +196,14 @@ async def test_plain_and_coroutine_functions_may_be_mixed_and_those_that_block_r
     assert names[1].startswith("mynah-thread")
 
 
+async def test_a_piece_that_only_looks_plain_is_awaited():
+    async def double(number):
+        return 2 * number
+
+    async with EmployeePool() as pool:
+        assert await pool.execute_parallel([lambda n=n: double(n) for n in range(3)]) == [0, 2, 4]
+
+
 async def test_a_piece_that_fails_is_named_when_all_have_ended():
     ended = []
 
@@ -222,12 +230,11 @@ async def test_no_piece_goes_on_when_one_is_refused():
             await asyncio.sleep(0)
             return ids
 
-    pool = EmployeePool()
-    pool.engine._store = Failing()
-    async with pool:
+    store = Failing()
+    async with EmployeePool(store=store) as pool:
         with pytest.raises(StoreUnavailable):
             await pool.execute_parallel([hang, hang])
-        assert pool.engine._store.counts.running == 0
+        assert store.counts.running == 0
 
 
 async def test_pieces_whose_caller_has_gone_are_cancelled():

@@ -67,7 +67,7 @@ async def test_the_process_serves_one_task_after_the_other():
 async def test_a_hung_c_call_is_reported_at_its_deadline_and_its_slot_comes_back(hang):
     async with Executors(processes=1) as executors:
         before = await executors.run(PROCESS, deeds.process_id, None, timeout=60)
-        with pytest.raises(DeadlineExceeded, match=r"no answer after 0\.2 s; its process is killed"):
+        with pytest.raises(DeadlineExceeded, match=r"no answer after 0\.2 s"):
             await executors.run(PROCESS, hang, None, timeout=0.2)
         after = await executors.run(PROCESS, deeds.process_id, None, timeout=60)
         wait_until_gone(before)

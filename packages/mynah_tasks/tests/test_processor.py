@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from mynah_resilience import RetryPolicy
-from mynah_tasks.errors import QueueFull
+from mynah_tasks.errors import QueueFull, UnknownTask
 from mynah_tasks.executors import Executors
 from mynah_tasks.facades import AdvancedAsyncProcessor, create_processor
 from mynah_tasks.facades.processor import create_task
 from mynah_tasks.states import TaskStatus
+from mynah_tasks.stores.memory import MemoryStore
 from mynah_tasks.task import Priority, Task
 from mynah_tasks.task_types import PROFILES, Services, TaskType
 from mynah_tasks.tests import deeds
@@ -84,7 +85,7 @@ async def test_a_processor_of_a_type_can_be_replaced(processor):
     ("hints", "is_here", "thread"),
     [
         ({}, True, "MainThread"),
-        ({"io_bound": True}, True, "mynah-thread-0"),
+        ({"io_bound": True}, True, "mynah-thread-1"),
         ({"cpu_intensive": True}, False, "MainThread"),
         ({"memory_intensive": True}, True, "MainThread"),
         ({"memory_intensive": True, "cpu_intensive": True}, False, "MainThread"),
@@ -219,6 +220,29 @@ async def test_ready_tasks_are_those_whose_dependencies_have_completed():
         behind = create_task("custom", {"processor": wait}, 1, depends_on=[low.id])
         await processor.submit_all([low, behind, urgent])
         assert [task.id for task in await processor.task_manager.get_ready_tasks()] == [urgent.id, low.id]
+        may_go.set()
+
+
+@pytest.mark.req("ENG-08")
+async def test_a_task_is_ready_whose_parents_have_completed_and_are_forgotten():
+    both_begun, may_go = asyncio.Barrier(3), asyncio.Event()
+
+    async def wait(_):
+        await both_begun.wait()
+        await may_go.wait()
+
+    async with AdvancedAsyncProcessor(MemoryStore(keep=1), max_workers=2) as processor:
+        processor.register_processor("wait", wait)
+        processor.register_processor("now", lambda _: None)
+        father, mother, running, _ = parents = [Task(name) for name in ("now", "now", "wait", "wait")]
+        child = Task("now", depends_on=[father.id, mother.id])
+        grandchild = Task("now", depends_on=[child.id])
+        stepchild = Task("now", depends_on=[mother.id, running.id])
+        await processor.submit_all([*parents, child, grandchild, stepchild])
+        await both_begun.wait()
+        with pytest.raises(UnknownTask):
+            await processor.get_task(father.id)
+        assert await processor.task_manager.get_ready_tasks() == [child]
         may_go.set()
 
 

@@ -257,8 +257,9 @@ async def test_a_result_is_recorded_also_when_the_processor_has_cancelled_itself
     assert (await engine.wait_for_task(await engine.submit(Task("leave", 1)))).result == 1
 
 
+@pytest.mark.parametrize("hints", [{}, {"io_bound": True}])
 @pytest.mark.parametrize("store", ["memory", "sqlite"], indirect=True)  # Redis sets timers of its own
-async def test_a_result_after_the_deadline_is_thrown_away(start, store, clock) -> None:
+async def test_a_result_after_the_deadline_is_thrown_away(start, store, clock, hints) -> None:
     engine = await start(store)
     begun, stubborn_go_on = asyncio.Event(), asyncio.Event()
 
@@ -271,7 +272,7 @@ async def test_a_result_after_the_deadline_is_thrown_away(start, store, clock) -
         return "too late"
 
     engine.register_processor("stubborn", stubborn)
-    task_id = await engine.submit(Task("stubborn", timeout=5, max_retries=0))
+    task_id = await engine.submit(Task("stubborn", timeout=5, max_retries=0, **hints))
     await begun.wait()
     await clock.to_next_timer()
     result = await engine.wait_for_task(task_id)
