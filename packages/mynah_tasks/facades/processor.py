@@ -29,17 +29,22 @@ class TaskManager:
         self._engine = engine
 
     async def get_ready_tasks(self) -> list[Task]:
-        """The waiting tasks whose dependencies have all completed, the urgent first, then the oldest."""
-        waiting: list[Task] = []
-        while page := await self._engine.list_tasks(
-            status=TaskStatus.PENDING, limit=PAGE, before=waiting[-1].id if waiting else None
-        ):
-            waiting += [entry.task for entry in page]
-        ready = [task for task in reversed(waiting) if await self._is_ready(task)]
+        """The waiting tasks whose dependencies have all completed, the urgent first, then the oldest.
+
+        Those that wait for their next attempt are among them.
+        """
+        waiting = await self._all(TaskStatus.PENDING)
+        # A parent that is not alive has completed, forgotten or not: any other end would have taken the task along.
+        alive = {task.id for task in (*waiting, *await self._all(TaskStatus.RUNNING))}
+        ready = [task for task in reversed(waiting) if alive.isdisjoint(task.depends_on)]
         return sorted(ready, key=lambda task: task.priority)
 
-    async def _is_ready(self, task: Task) -> bool:
-        return all([await self._engine.get_task_status(parent) is TaskStatus.COMPLETED for parent in task.depends_on])
+    async def _all(self, status: TaskStatus) -> list[Task]:
+        """The tasks with a status, the newest first."""
+        tasks: list[Task] = []
+        while page := await self._engine.list_tasks(status=status, limit=PAGE, before=tasks[-1].id if tasks else None):
+            tasks += [entry.task for entry in page]
+        return tasks
 
 
 async def create_processor(**knobs: Any) -> AdvancedAsyncProcessor:

@@ -2,13 +2,15 @@
 
 import logging
 import time
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from mynah_resilience import CircuitBreaker, EventBus
-from mynah_tasks.executors import ExecutorKind, Executors
+from mynah_tasks.executors import DeadlineExceeded, ExecutorKind, Executors
 
 log = logging.getLogger(__name__)
 
+LATE: Final = 0.5
+"""Seconds that ears have for their answer after they have listened to the end."""
 LOGGED = ("voice_recognized", "voice_failed", "circuit_breaker_open")
 
 
@@ -29,11 +31,13 @@ class Recognition:
         self._events = events
 
     async def __call__(self, payload: dict[str, float]) -> dict[str, Any]:
-        """Listen until the monotonic second `until`; what takes longer is a failure that the breaker counts."""
-        left = max(0.0, payload["until"] - time.monotonic())
+        """Listen until the monotonic second `until`; ears `LATE` beyond it are a failure that the breaker counts."""
+        left = payload["until"] - time.monotonic()
+        if left <= 0:
+            raise DeadlineExceeded("no time was left to listen")
         async with self._breaker:
             listen = self._ears.listen_with_confidence
-            text, confidence = await self._executors.run(ExecutorKind.THREAD, listen, left, timeout=left)
+            text, confidence = await self._executors.run(ExecutorKind.THREAD, listen, left, timeout=left + LATE)
         if text is not None:
             await self._events.publish("voice_recognized", {"text": text, "confidence": confidence})
         return {"text": text, "confidence": confidence}

@@ -8,14 +8,14 @@ from mynah_tasks.engine import TaskEngine
 from mynah_tasks.errors import EngineStopped, QueueFull
 from mynah_tasks.executors import ExecutorKind, Executors
 from mynah_tasks.facades.facade import Facade
-from mynah_tasks.facades.recognition import Ears, Recognition, log_events
+from mynah_tasks.facades.recognition import LATE, Ears, Recognition, log_events
 from mynah_tasks.facades.voice_queue import AsyncVoiceQueue
 from mynah_tasks.facades.voice_task import VOICE_RECOGNITION
 from mynah_tasks.presets import VOICE
 from mynah_tasks.stores.memory import MemoryStore
 from mynah_tasks.task import Priority, Task
 
-MARGIN = 1.0  # seconds by which the queue's limits come after the one of which the breaker should know
+MARGIN = 2 * LATE  # seconds by which the queue's limits come after the end of listening: the breaker is to know first
 
 
 class EnhancedVoiceEngine(Facade):
@@ -36,7 +36,7 @@ class EnhancedVoiceEngine(Facade):
         log_events(self.event_bus)
 
     async def listen_async(self, timeout: float = 30.0, priority: int = 0) -> tuple[str | None, float]:
-        """What is said and how sure that is; None and 0.0 when it fails, is refused or takes over `timeout` seconds."""
+        """What is said within `timeout` seconds and how sure that is; None and 0.0 when nothing is, or it fails."""
         task = Task(
             VOICE_RECOGNITION,
             {"until": time.monotonic() + timeout},

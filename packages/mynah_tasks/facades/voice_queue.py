@@ -1,5 +1,6 @@
 """The line of voice tasks, for whoever takes them out by hand; where an engine works on the store, it alone does."""
 
+import asyncio
 from typing import Any, Self
 
 from mynah_tasks.clock import SystemClock
@@ -17,7 +18,7 @@ class AsyncVoiceQueue:
 
     def __init__(self, max_size: int = VOICE.capacity, store: Store | None = None) -> None:
         self._store: Store = store or MemoryStore()
-        self._max_size = max_size
+        self._max_size, self._turn = max_size, asyncio.Lock()
         self.in_flight: dict[str, Claim] = {}
         """What was taken and is not complete, by its id."""
 
@@ -35,8 +36,9 @@ class AsyncVoiceQueue:
 
     async def dequeue(self) -> VoiceTask:
         """Wait for the next task and take it, in flight until `complete_task`; raises EngineStopped at the end."""
-        if not (claims := await self._store.claim(1, lambda: True)):
-            raise EngineStopped("the voice queue was closed")
+        async with self._turn:  # a store gives claims to one at a time
+            if not (claims := await self._store.claim(1, lambda: True)):
+                raise EngineStopped("the voice queue was closed")
         self.in_flight[claims[0].task.id] = claims[0]
         entry = await self._store.get(claims[0].task.id)
         assert entry is not None
@@ -44,10 +46,9 @@ class AsyncVoiceQueue:
 
     async def complete_task(self, task_id: str, result: Any = None, error: str | None = None) -> None:
         """Say what became of a task in flight; with an error it failed. Raises UnknownTask."""
-        if task_id not in self.in_flight:
+        if (claim := self.in_flight.get(task_id)) is None:
             raise UnknownTask(f"task {task_id} is not in flight")
-        status = TaskStatus.FAILED if error else TaskStatus.COMPLETED
-        await self._store.finish(self.in_flight[task_id], Outcome(status, result, error))
+        await self._store.finish(claim, Outcome(TaskStatus.FAILED if error else TaskStatus.COMPLETED, result, error))
         self.in_flight.pop(task_id, None)
 
     def is_full(self) -> bool:

@@ -162,6 +162,39 @@ async def test_listen_async_is_refused_at_once_when_a_hundred_wait(deaf):
         assert {confidence for _, confidence in await asyncio.gather(*tasks)} == {0.9}
 
 
+class Listening:
+    """Ears that listen to the end of the time they have, and understand nothing."""
+
+    def __init__(self):
+        self.times = []
+        self.words = threading.Event()
+
+    def listen_with_confidence(self, timeout):
+        self.times.append(timeout)
+        self.words.wait(timeout)
+        return None, 0.0
+
+
+@pytest.mark.req("STT-09", "CB-06")
+async def test_silence_to_the_very_end_is_no_failure_of_the_ears():
+    ears = Listening()
+    async with EnhancedVoiceEngine(ears) as engine:
+        for _ in range(6):
+            assert await engine.listen_async(timeout=0.02) == (None, 0.0)
+        status = engine.circuit_breaker.status()
+    assert (status.state, status.failures, len(ears.times)) == (BreakerState.CLOSED, 0, 6)
+    assert {data["error"] for name, data in events(engine) if name == "voice_failed"} == {"nothing was understood"}
+
+
+@pytest.mark.req("STT-09", "CB-06")
+async def test_ears_are_not_asked_when_the_time_was_used_up_in_the_line(deaf):
+    async with EnhancedVoiceEngine(deaf) as engine:
+        assert await engine.listen_async(timeout=1e-9) == (None, 0.0)
+        assert engine.circuit_breaker.status().failures == 0
+    assert deaf.order == []
+    assert events(engine)[-1][1]["error"] == "DeadlineExceeded: no time was left to listen"
+
+
 @pytest.mark.req("STT-09", "EVB-04", "CB-06", "FLAW-J5", "FLAW-J6")
 async def test_ears_that_keep_failing_open_the_breaker_and_are_left_alone():
     ears = Ears(*[OSError("no microphone")] * 20)
@@ -303,6 +336,17 @@ async def test_a_voice_task_stays_in_flight_until_the_store_has_its_end():
         store.fails = False
         await queue.complete_task(task_id)
         assert queue.in_flight == {}
+
+
+@pytest.mark.req("Q-03")
+async def test_several_may_take_from_one_voice_queue():
+    async with AsyncVoiceQueue() as queue:
+        consumers = [asyncio.create_task(queue.dequeue()) for _ in range(3)]
+        gone = consumers.pop(0)
+        await settle()
+        gone.cancel()
+        sent = [await queue.enqueue(VoiceTask()) for _ in range(2)]
+        assert sorted(task.task_id for task in await asyncio.gather(*consumers)) == sorted(sent)
 
 
 @pytest.mark.req("Q-03", "SHD-04")
