@@ -16,8 +16,8 @@ class Verdict:
 class Arbitration:
     """Collects who heard the wake word; `clock` is monotonic, in seconds.
 
-    The first to report opens a window; when it has passed, or everybody there is has reported, the loudest wins, the
-    earlier one among equals. Who reports for some time after that heard the same word and has lost.
+    The first to report opens a window; when it has passed, the loudest wins, the earlier one among equals. Who reports
+    for some time after that heard the same word and has lost.
     """
 
     def __init__(
@@ -46,10 +46,9 @@ class Arbitration:
             return None
         return max(self._opened + self._window_s - self._clock(), 0.0)
 
-    def decide(self, present: int | None = None) -> Verdict | None:
-        """The verdict, once, when the window has passed or all that are `present` have reported."""
-        left = self.due_in()
-        if left is None or (left > 0 and (present is None or len(self._heard) < present)):
+    def decide(self) -> Verdict | None:
+        """The verdict, once, when the window has passed."""
+        if self.due_in() != 0:
             return None
         self._winner = max(self._heard, key=lambda satellite: self._heard[satellite])
         return Verdict(self._winner, tuple(name for name in self._heard if name != self._winner))

@@ -86,10 +86,6 @@ class Conversations:
         known = self._sessions.get(session)
         return known.last_answer if known else None
 
-    def forget(self, session: str) -> None:
-        """The session is over."""
-        self._sessions.pop(session, None)
-
     def _shorten(self, exchanges: deque[tuple[str, str]]) -> None:
         budget = self._bounds.tokens * _CHARACTERS_PER_TOKEN
         size = sum(len(asked) + len(heard) for asked, heard in exchanges)

@@ -24,7 +24,8 @@ HEARD_WITHIN: Final = 0.5
 class Live:
     """One turn: whatever happens to it goes through here, and each phase it reaches is told.
 
-    `satellite` is empty for a question in writing. `on_end` is called once, when it is over.
+    `satellite` is empty where nothing is spoken: a question in writing, or nobody is there. `on_end` is called once,
+    when it is over.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class Live:
         self.tell()
 
     def cut(self, n: int, heard_ms: float, *, held: bool) -> None:
-        """Sound stopped within sentence `n`, for good or until it is known whether somebody meant it."""
+        """Sound stopped within sentence `n`, for good or until somebody lets it go on."""
         share = self.turn.share(n + 1, heard_ms / 1e3)
         if held:
             self.turn.interrupt(n + 1, share)
@@ -129,7 +130,7 @@ class Live:
         self.tell()
 
     def resume(self) -> None:
-        """It was a false alarm: the satellite goes on by itself."""
+        """Sound goes on where it was held."""
         self.turn.resume()
         self.tell()
 

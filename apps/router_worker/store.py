@@ -40,14 +40,12 @@ class StoreError(Exception):
 class Store:
     """One SQLite file; used by one thread at a time, any thread.
 
-    A file that is damaged is set aside under another name, and said so in the log and in `set_aside`.
+    A file that is damaged is set aside under another name, and said so in the log.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
-        self.set_aside: Path | None = None
-        """Where a damaged file was moved to when this one was opened."""
 
     def __enter__(self) -> Self:
         try:
@@ -57,10 +55,8 @@ class Store:
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
                     raise
-                self.set_aside = set_aside(self._path)
-                log.warning(
-                    "The database was damaged (%s). It is kept as %s; an empty one is used.", error, self.set_aside
-                )
+                aside = set_aside(self._path)
+                log.warning("The database was damaged (%s). It is kept as %s; an empty one is used.", error, aside)
                 self._connection = _opened(self._path)
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"the database {self._path.name} cannot be opened: {error}") from error

@@ -5,11 +5,11 @@ Each of the four may end in cancelled or failed instead; what is over stays over
 
 Nothing here waits or sends: the caller reports what happened, says what it is given to say, and calls `tick` when
 `due_in` has passed. A report that comes too late, out of order or twice is refused: it returns False or None and
-changes nothing but `refused`.
+changes nothing.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -81,12 +81,10 @@ class Turn:
         typed: str | None = None,
         is_played: bool = True,
         limits: Limits | None = None,
-        earlier: Iterable[Step] = (),
     ) -> None:
         """A turn that listens, or thinks about what was typed.
 
         `is_played` is False when nobody reports what was heard of the answer: it is done when it is complete.
-        `earlier` are steps that were measured elsewhere and end now.
         """
         self._clock = clock
         self.limits = limits or Limits()
@@ -96,10 +94,8 @@ class Turn:
         self.transcript = typed
         """What was asked, once it is known."""
         self.is_held = False
-        """Whether somebody spoke over the answer and it is not yet clear if they meant it."""
-        self.refused = 0
-        """How many reports came too late, out of order or twice."""
-        self._waterfall = Waterfall(self._now, self.state.value, earlier)
+        """Whether its sound is held: somebody paused it. What else is to be said waits where it is played."""
+        self._waterfall = Waterfall(self._now, self.state.value)
         self._asked = now
         self._life = now
         self._sentences: list[Sentence] = []
@@ -144,15 +140,10 @@ class Turn:
                 parts.append(_first_words(sentence.text, self._share))
         return " ".join(part for part in parts if part)
 
-    def step(self, name: str) -> None:
-        """Begin a step with a name of its own within the state; nothing happens once the turn is over."""
-        if not self.state.is_over:
-            self._waterfall.begin(name)
-
     def listened(self) -> bool:
         """Speech has ended."""
         if self.state is not State.LISTENING or self._is_late():
-            return self._refuse()
+            return False
         self._asked = self._now()
         self._enter(State.TRANSCRIBING)
         return True
@@ -160,18 +151,14 @@ class Turn:
     def transcribed(self, text: str) -> bool:
         """What was said is known."""
         if self.state is not State.TRANSCRIBING or self._is_late():
-            return self._refuse()
+            return False
         self.transcript = text
         self._enter(State.THINKING)
         return True
 
     def say(self, text: str, by: str) -> Sentence | None:
-        """The next sentence of the answer; None unless it comes in time from whoever began the answer.
-
-        While `is_held` it is not for saying yet: `resume` returns it.
-        """
+        """The next sentence of the answer, to be spoken at once; None unless it comes in time from who began it."""
         if not self._may_answer(by):
-            self._refuse()
             return None
         self._answered_by = by
         if self.state is State.THINKING:
@@ -185,7 +172,7 @@ class Turn:
         if last is None or last.kind is not Kind.ANSWER:
             return self.say(text, by) is not None
         if not self._may_answer(by):
-            return self._refuse()
+            return False
         self._sentences[-1] = replace(last, text=last.text + text)
         self._life = self._now()
         return True
@@ -193,7 +180,7 @@ class Turn:
     def complete(self, by: str, *, silently: bool = False) -> bool:
         """The answer has no more sentences. An answer without any is refused unless silence is the answer."""
         if not self._may_answer(by) or not (silently or self._answered_by):
-            return self._refuse()
+            return False
         self._answered_by = by
         self._is_complete = True
         self._life = self._now()
@@ -203,7 +190,7 @@ class Turn:
     def played(self, number: int, share: float = 1.0) -> bool:
         """A sentence, and all before it, was heard, or this share of it (0 to 1)."""
         if not self._is_said(number):
-            return self._refuse()
+            return False
         self._hear(number, share)
         self._end_if_heard()
         return True
@@ -218,35 +205,32 @@ class Turn:
         return min(seconds / length, 0.99) if length else 0.0
 
     def interrupt(self, number: int, share: float) -> bool:
-        """Somebody speaks while this share of this sentence was heard: sound stops, until `resume` or `cancel`."""
+        """Sound is held while this share of this sentence was heard, until `resume` or `cancel`."""
         if self.is_held or not self._is_said(number):
-            return self._refuse()
+            return False
         self._hear(number, share)
         self.is_held = True
         return True
 
-    def resume(self) -> tuple[Sentence, ...]:
-        """It was a false alarm: these are to be said, from the sentence that was interrupted."""
-        if not self.is_held or self.state.is_over:
-            self._refuse()
-            return ()
+    def resume(self) -> bool:
+        """Sound goes on where it was held."""
+        if not self.is_held:
+            return False
         self.is_held = False
-        self._share = 0.0
         self._life = self._now()
         self._end_if_heard()
-        return tuple(self._sentences[self._heard_to :])
+        return True
 
     def cancel(self) -> bool:
         """Nobody wants the answer any more."""
         if self.state.is_over:
-            return self._refuse()
+            return False
         self._end(State.CANCELLED)
         return True
 
     def fail(self, reason: str) -> Sentence | None:
         """It cannot be answered, for a reason that a person understands; the sentence that says so."""
         if self.state.is_over:
-            self._refuse()
             return None
         self._end(State.FAILED)
         return self._add(error_sentence(reason), Kind.ERROR)
@@ -321,10 +305,6 @@ class Turn:
         self.state = state
         self.is_held = False
         self._waterfall.end()
-
-    def _refuse(self) -> bool:
-        self.refused += 1
-        return False
 
     def _now(self) -> int:
         return self._clock() // 1000

@@ -1,6 +1,6 @@
 """Where the time of a turn went."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -19,14 +19,10 @@ class Step:
 
 
 class Waterfall:
-    """Steps that follow each other without a gap; `now` is monotonic, in microseconds.
+    """Steps that follow each other without a gap; `now` is monotonic, in microseconds."""
 
-    Those `earlier` were measured elsewhere and ended when this one begins.
-    """
-
-    def __init__(self, now: Callable[[], int], first: str, earlier: Iterable[Step] = ()) -> None:
+    def __init__(self, now: Callable[[], int], first: str) -> None:
         self._now = now
-        self._earlier = tuple(earlier)
         self._begun = [(first, now())]
         self._ended: int | None = None
 
@@ -42,14 +38,12 @@ class Waterfall:
     def steps(self) -> tuple[Step, ...]:
         """The steps so far: together exactly `total_us`."""
         ends = [began for _, began in self._begun[1:]] + [self._until()]
-        return self._earlier + tuple(
-            Step(name, end - began) for (name, began), end in zip(self._begun, ends, strict=True)
-        )
+        return tuple(Step(name, end - began) for (name, began), end in zip(self._begun, ends, strict=True))
 
     @property
     def total_us(self) -> int:
         """How long it took, or has taken so far, in microseconds."""
-        return self._until() - self._begun[0][1] + sum(step.us for step in self._earlier)
+        return self._until() - self._begun[0][1]
 
     def _until(self) -> int:
         return self._now() if self._ended is None else self._ended

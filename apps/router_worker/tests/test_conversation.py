@@ -89,13 +89,6 @@ def test_the_oldest_is_forgotten_when_there_is_too_much(clock: Clock) -> None:
     assert [len(message.text) for message in talks.history("a")] == [20, 20]
 
 
-def test_a_session_can_be_forgotten(clock: Clock) -> None:
-    talks = Conversations(clock)
-    talks.remember("a", "hello", "Hello!")
-    talks.forget("a")
-    assert talks.last_answer("a") is None
-
-
 @pytest.mark.req("T11")
 @given(
     st.lists(

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from router_worker.turn import FILLER, Kind, Limits, State, Turn
-from router_worker.waterfall import Step
 
 
 class Clock:
@@ -52,7 +51,7 @@ def test_a_spoken_turn_goes_from_listening_to_done_when_all_was_heard(clock: Clo
         State.SPEAKING,
         State.DONE,
     ]
-    assert (turn.transcript, turn.heard, turn.refused) == ("what time is it", "It is 3:05 PM.", 0)
+    assert (turn.transcript, turn.heard) == ("what time is it", "It is 3:05 PM.")
 
 
 def test_an_answer_in_writing_goes_on_where_it_ended_after_the_filler_and_for_who_began_it(clock: Clock) -> None:
@@ -64,34 +63,25 @@ def test_an_answer_in_writing_goes_on_where_it_ended_after_the_filler_and_for_wh
     assert not turn.write("It is noon.", by="intent")
     turn.complete("llm")
     assert not turn.write("More.", by="llm")
-    assert (turn.state, turn.answer, turn.refused) == (State.DONE, "Once upon a\ntime.", 2)
+    assert (turn.state, turn.answer) == (State.DONE, "Once upon a\ntime.")
 
 
 def test_the_steps_follow_each_other_and_add_up_to_the_total(clock: Clock) -> None:
-    turn = Turn(clock, earlier=[Step("listening", 400_000)])
+    turn = Turn(clock)
     clock.pass_s(0.0000123)
     turn.listened()
     clock.pass_s(0.25)
     turn.transcribed("hello")
-    clock.pass_s(0.1)
-    turn.step("recall")
     clock.pass_s(0.3333333)
     sentence = turn.say("Hello.", by="llm")
     clock.pass_s(1)
     turn.complete("llm")
     turn.played(sentence.number)
     clock.pass_s(9)
-    assert [step.name for step in turn.steps] == [
-        "listening",
-        "listening",
-        "transcribing",
-        "thinking",
-        "recall",
-        "speaking",
-    ]
+    assert [step.name for step in turn.steps] == ["listening", "transcribing", "thinking", "speaking"]
     assert sum(step.us for step in turn.steps) == turn.total_us
-    assert turn.total_us == pytest.approx(400_000 + 12 + 250_000 + 100_000 + 333_333 + 1_000_000, abs=2)
-    assert turn.steps[3].ms == pytest.approx(100, abs=0.01)
+    assert turn.total_us == pytest.approx(12 + 250_000 + 333_333 + 1_000_000, abs=2)
+    assert turn.steps[1].ms == pytest.approx(250, abs=0.01)
 
 
 def test_a_turn_that_nobody_plays_is_done_when_it_is_complete(clock: Clock) -> None:
@@ -109,7 +99,6 @@ def test_only_who_began_the_answer_may_go_on_with_it(clock: Clock) -> None:
     assert not turn.complete("llm/2")
     assert turn.say("There was a queen.", by="llm/1") is not None
     assert turn.answer == "Once upon a time. There was a queen."
-    assert turn.refused == 2
 
 
 def test_nothing_is_added_to_a_complete_answer(clock: Clock) -> None:
@@ -262,28 +251,36 @@ def test_barge_in_keeps_what_was_heard_to_the_last_whole_word(clock: Clock) -> N
     assert turn.heard == "Once upon a time there was a king. He had three"
 
 
-def test_a_false_alarm_resumes_at_the_sentence_that_was_interrupted(clock: Clock) -> None:
+def test_what_is_said_while_the_sound_is_held_is_heard_after_it_goes_on(clock: Clock) -> None:
     turn = asked(clock)
     turn.say("One.", by="llm")
     turn.say("Two.", by="llm")
     turn.played(1)
     turn.interrupt(2, 0.4)
-    third = turn.say("Three.", by="llm")
-    assert third is not None
-    assert [sentence.text for sentence in turn.resume()] == ["Two.", "Three."]
+    assert turn.say("Three.", by="llm") is not None
+    assert turn.resume()
     assert not turn.is_held
     turn.complete("llm")
     turn.played(3)
     assert (turn.state, turn.heard) == (State.DONE, "One. Two. Three.")
 
 
-def test_a_false_alarm_after_the_last_word_ends_the_turn(clock: Clock) -> None:
+def test_what_was_heard_before_the_sound_was_held_stays_heard(clock: Clock) -> None:
+    turn = asked(clock)
+    turn.say("One two three four.", by="llm")
+    turn.interrupt(1, 0.6)
+    turn.resume()
+    turn.cancel()
+    assert turn.heard == "One two"
+
+
+def test_going_on_after_the_last_word_ends_the_turn(clock: Clock) -> None:
     turn = asked(clock)
     turn.say("One.", by="llm")
     turn.complete("llm")
     turn.interrupt(1, 1.0)
     assert turn.state is State.SPEAKING
-    assert turn.resume() == ()
+    assert turn.resume()
     assert turn.state is State.DONE
 
 
@@ -325,10 +322,9 @@ def test_what_is_over_stays_over(clock: Clock) -> None:
     assert turn.fail("too late") is None
     assert not turn.played(1)
     assert not turn.interrupt(1, 0.5)
-    assert turn.resume() == ()
+    assert not turn.resume()
     assert not turn.complete("llm")
     assert turn.state is State.CANCELLED
-    assert turn.refused == 6
 
 
 def test_a_sentence_that_was_never_said_cannot_be_heard(clock: Clock) -> None:
@@ -381,7 +377,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.turn.interrupt(number, share)
 
     @rule()
-    def false_alarm(self) -> None:
+    def sound_goes_on(self) -> None:
         self.turn.resume()
 
     @rule()
