@@ -96,15 +96,6 @@ def level(samples: Samples) -> float:
     return max(SILENCE_DBFS, 10.0 * float(np.log10(power))) if power else SILENCE_DBFS
 
 
-def normalise(samples: Samples, *, peak_dbfs: float = -1.0, most_gain_db: float = 30.0) -> Samples:
-    """Samples amplified or lowered until their peak is at `peak_dbfs`; silence stays silence."""
-    peak = int(np.abs(samples.astype(np.int32)).max(initial=0))
-    if not peak:
-        return samples.copy()
-    gain = min(10 ** (peak_dbfs / 20) * FULL_SCALE / peak, 10 ** (most_gain_db / 20))
-    return from_float(to_float(samples) * np.float32(gain))
-
-
 def _bounded(floats: Floats) -> Floats:
     return np.where(np.isnan(floats), 0.0, np.clip(floats, -1.0, 1.0))
 

@@ -1,13 +1,9 @@
 """Changing the rate of sound; what would alias is suppressed by more than 60 dB."""
 
-from typing import Final
-
 import numpy as np
 from numpy.typing import NDArray
 
 from mynah_audio.pcm import FULL_SCALE, Samples
-
-_BLOCK: Final = 1 << 16
 
 
 class Resampler:
@@ -35,10 +31,3 @@ class Resampler:
         resampled: NDArray[np.float32] = self._stream.resample_chunk(samples.astype(np.float32), last=last)
         # The filter overshoots where the source was close to clipping.
         return np.clip(np.rint(resampled), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
-
-
-def resample(samples: Samples, source_rate: int, target_rate: int) -> Samples:
-    """Samples at another rate; they last as long as before."""
-    resampler = Resampler(source_rate, target_rate)
-    blocks = [resampler.push(samples[start : start + _BLOCK]) for start in range(0, len(samples), _BLOCK)]
-    return np.concatenate((*blocks, resampler.finish()))

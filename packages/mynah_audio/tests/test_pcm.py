@@ -16,7 +16,6 @@ from mynah_audio.pcm import (
     from_bytes,
     from_float,
     level,
-    normalise,
     to_bytes,
     to_float,
 )
@@ -101,22 +100,6 @@ def test_silence_has_the_lowest_level(samples):
 @settings(derandomize=True, deadline=None)
 def test_the_level_is_always_a_number_in_its_range(samples):
     assert SILENCE_DBFS <= level(samples) <= 0.0
-
-
-@pytest.mark.req("STT-10")
-def test_quiet_and_loud_sound_is_brought_to_the_same_peak(tone):
-    for amplitude in (0.05, 1.0):
-        louder = normalise(from_float(tone(300, 16_000, amplitude=amplitude)), peak_dbfs=-6.0)
-        assert 20 * math.log10(np.abs(to_float(louder)).max()) == pytest.approx(-6.0, abs=0.05)
-
-
-def test_noise_is_not_amplified_without_end():
-    assert np.abs(normalise(np.array([1, -1], np.int16), most_gain_db=20.0)).max() == 10
-
-
-def test_silence_stays_silence():
-    assert not normalise(np.zeros(10, np.int16)).any()
-    assert not normalise(np.empty(0, np.int16)).size
 
 
 def test_an_error_survives_the_way_out_of_a_child_process():

@@ -52,10 +52,10 @@ def test_a_real_recording_is_the_same_from_bytes_and_file(speech):
 
 @pytest.mark.model
 def test_real_speech_at_another_rate_and_width_stays_the_same_speech(speech, make_wav, wire):
-    from mynah_audio.resample import resample
+    from mynah_audio.resample import Resampler
 
     spoken = next(item.samples for item in speech if item.file.name == "cmdtts_what_s_the_time.wav")
-    stereo = np.repeat(resample(spoken, 16_000, 48_000) / 32_768, 2)
+    stereo = np.repeat(Resampler(16_000, 48_000).push(spoken) / 32_768, 2)
     back = load(make_wav(wire(stereo, Encoding.S24), rate=48_000, channels=2, bits=24)).samples
     # What is close to 8 kHz is lost to the filters; the rest must be there.
     assert np.corrcoef(back[: len(spoken)], spoken[: len(back)])[0, 1] > 0.99

@@ -5,11 +5,17 @@ from hypothesis import strategies as st
 
 from mynah_audio.pcm import Encoding, from_float
 from mynah_audio.recording import load
-from mynah_audio.resample import Resampler, resample
+from mynah_audio.resample import Resampler
 
 TONES = [
     (rate, hertz) for rate in (44_100, 48_000, 96_000) for hertz in range(9_000, 24_000, 1_000) if hertz < rate / 2
 ]
+
+
+def resample(sound, *rates):
+    """A whole sound at another rate."""
+    resampler = Resampler(*rates)
+    return np.concatenate((resampler.push(sound), resampler.finish()))
 
 
 def decibels(sound):
