@@ -36,13 +36,8 @@ def run(build: Callable[[], Worker]) -> None:
     try:
         with asyncio.Runner(loop_factory=_loop) as runner:
             runner.run(_live(build))
-    except (BaseExceptionGroup, *EXPECTED) as error:
-        first: BaseException = error
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        if not isinstance(first, EXPECTED):
-            raise
-        sys.exit(str(first))
+    except EXPECTED as error:
+        sys.exit(str(error))
 
 
 def _loop() -> asyncio.AbstractEventLoop:
