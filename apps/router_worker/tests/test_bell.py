@@ -1,10 +1,14 @@
+import asyncio
+
 import pytest
 
-from mynah_bus import Worker
+from mynah_bus import ModelThread, Worker
 from mynah_contracts import Ask, PlaybackControl, PlaybackStatus, Role, Say, TurnEvent
 from router_worker.answers.confirmation import Confirmations, is_no, is_yes
+from router_worker.bell import Bell
 from router_worker.intents import Intent
-from router_worker.timers import Clocks
+from router_worker.tasks import Tasks
+from router_worker.timers import Clocks, Timers
 
 
 class Watch:
@@ -153,6 +157,32 @@ async def test_a_timer_whose_satellite_went_away_in_the_middle_is_told_when_it_i
 
         async with home.room("kitchen"):
             assert await rings(home) == ("kitchen", "While I was away, your 5 minute timer was done 1 second ago.")
+
+
+async def test_who_comes_while_a_timer_is_told_in_vain_is_told_it_too(store):
+    watch = Watch()
+    timers = Timers(store, watch.clocks)
+    timers.start(5, "tea")
+    watch.now += 5
+    said = []
+    heard = asyncio.Event()
+
+    async def announce(text: str, place: str) -> bool:
+        said.append(text)
+        if len(said) > 1:
+            heard.set()
+            return True
+        bell.somebody_came()
+        for _ in range(2):
+            await thread(int)  # whoever came has been told what was missed by then
+        return False
+
+    async with asyncio.timeout(10), ModelThread("timers") as thread, Tasks() as tasks:
+        bell = Bell(timers, thread, asyncio.Event(), announce, tasks)
+        tasks.start(bell.tell_missed(), "missed")
+        tasks.start(bell.ring(), "ring")
+        await heard.wait()
+    assert said == ["Your tea timer is done.", "While I was away, your tea timer was done 1 second ago."]
 
 
 async def test_while_nobody_comes_who_can_speak_what_is_untold_is_not_tried_again(house):
