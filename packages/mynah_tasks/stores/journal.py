@@ -66,10 +66,13 @@ class Journal:
         self.last_token: int = self._number(f"SELECT coalesce(max(token), 0) FROM state WHERE status IN {LIVE}")
         self.dead: int = self._number("SELECT count(*) FROM state WHERE is_dead")
         self._past: int = self._number(f"SELECT count(*) FROM state WHERE {PAST}")
+        self._last_id: str = self._number("SELECT coalesce(max(id), '') FROM task")
         self._oldest = 0.0
 
     def find(self, task_id: str) -> Past | None:
         """The task with this id, as of the last commit."""
+        if task_id > self._last_id:  # as one that was drawn just now
+            return None
         return self._read_one(f"{READ} WHERE id = ?", task_id)
 
     def find_key(self, key: str) -> Past | None:
@@ -164,7 +167,9 @@ class Journal:
         forgotten = self._forget(past - self._keep, now) if ended else 0
         db.execute("COMMIT")
         self.dead, self._past = dead - crowded_out, past - forgotten
-        self.last_seq = new[-1].seq if new else self.last_seq
+        if new:
+            self.last_seq = new[-1].seq
+            self._last_id = max(self._last_id, *(record.task.id for record in new))
         self.discard()
         return crowded_out
 

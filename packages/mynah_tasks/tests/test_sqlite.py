@@ -18,6 +18,7 @@ from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Counts, Outcome, Rules, sqlite_file
 from mynah_tasks.stores.file_lock import FileLock
 from mynah_tasks.stores.sqlite import SqliteStore
+from mynah_tasks.stores.sqlite_file import LOG_SIZE
 from mynah_tasks.task import Task, TaskResult
 
 
@@ -152,6 +153,17 @@ async def test_a_lone_task_is_accepted_and_begun_with_one_commit_and_ended_with_
     act.succeed()
     await engine.wait_for_task(task_id)
     assert len(made) == 2
+
+
+@pytest.mark.req("PERF-10")
+async def test_the_log_has_its_size_from_the_beginning(start, path) -> None:
+    log = Path(f"{path}-wal")
+    engine = await start(SqliteStore(path), max_workers=0)
+    assert log.stat().st_size == LOG_SIZE
+    tasks = [await engine.submit(Task("echo", n)) for n in range(20)]
+    assert log.stat().st_size == LOG_SIZE
+    again = await start(as_after_a_crash(path), max_workers=0)
+    assert [entry.task.id for entry in await again.list_tasks()] == tasks[::-1]
 
 
 async def test_looking_writes_nothing(start, path) -> None:
