@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import wave
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,9 @@ MYNAH = (sys.executable, "-m", "mynah")
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 
 
-def times_of_now() -> set[str]:
+def times_of_now(zone: timezone) -> set[str]:
     """The time as it may be told around now."""
-    now = datetime.now(UTC)
+    now = datetime.now(zone)
     return {f"{time:%-I:%M %p}" for time in (now - timedelta(minutes=1), now, now + timedelta(minutes=1))}
 
 
@@ -31,7 +31,7 @@ def question(fleet, tmp_path_factory) -> Path:
 def test_a_question_in_writing_is_answered_with_the_right_time(fleet):
     answer = fleet.json("ask", "what time is it")
 
-    assert any(time in answer["reply"] for time in times_of_now())
+    assert any(time in answer["reply"] for time in times_of_now(fleet.zone))
     assert answer["turn"]
     assert answer["ms"] > 0
 
@@ -53,7 +53,7 @@ def test_a_spoken_question_is_heard_answered_and_spoken(fleet, question, tmp_pat
     turn = fleet.json("turn", str(question), "-o", str(answer))
 
     assert turn["transcript"] == "what time is it"
-    assert any(time in turn["reply"] for time in times_of_now())
+    assert any(time in turn["reply"] for time in times_of_now(fleet.zone))
     assert sum(step["ms"] for step in turn["steps"]) == pytest.approx(turn["total_ms"], rel=0.05)
     with wave.open(str(answer)) as recording:
         assert recording.getnframes() > 16_000
