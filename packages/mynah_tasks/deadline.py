@@ -2,40 +2,30 @@
 
 import asyncio
 from types import TracebackType
-from typing import Self
 
-from mynah_tasks.clock import Clock, Timer
+from mynah_tasks.clock import Clock
 
 
 class Deadline:
-    """A block that raises TimeoutError when it has not ended within `seconds`; None means no limit."""
+    """A block that raises TimeoutError when it has not ended within `seconds`."""
 
-    def __init__(self, clock: Clock, seconds: float | None) -> None:
+    def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
         self._seconds = seconds
-        self._timer: Timer | None = None
-        self._has_passed = False
+        self._limit = asyncio.timeout(None)
 
-    async def __aenter__(self) -> Self:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
-        self._cancelling = task.cancelling()
-        if self._seconds is not None:
-            self._timer = self._clock.call_at(self._clock.monotonic() + self._seconds, self._pass)
-        return self
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+        self._timer = self._clock.call_at(self._clock.monotonic() + self._seconds, self._pass)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._timer:
-            self._timer.cancel()
-        if self._has_passed and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
-            raise TimeoutError(f"not done within {self._seconds:g} s") from error
+        self._timer.cancel()
+        await self._limit.__aexit__(kind, error, trace)
 
     def _pass(self) -> None:
-        self._has_passed = True
-        self._task.cancel()
+        self._limit.reschedule(asyncio.get_running_loop().time())
 
 
 async def pause(clock: Clock, seconds: float) -> None:

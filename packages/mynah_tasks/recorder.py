@@ -1,8 +1,10 @@
 """Sees to it that the end of an attempt gets into the store."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from mynah_resilience.retry import RetryPolicy
 from mynah_tasks.attempts import Verdict
@@ -37,16 +39,9 @@ class Recorder:
         self._clock = clock
         self._metrics = metrics
 
-    async def finish(self, claim: Claim, outcome: Outcome) -> None:
-        """Record the outcome of a task."""
-        try:
-            await self._store.finish(claim, outcome)
-        except Exception as error:  # noqa: BLE001  # whatever a store raises, the outcome must get into it
-            try:
-                await self._insist(claim, lambda: self._store.finish(claim, outcome), error)
-            except NotStorable as final:
-                reason = f"NotStorable: {final}"
-                await self.finish(claim, Outcome(TaskStatus.FAILED, None, reason, outcome.execution_time))
+    def finish(self, claim: Claim, outcome: Outcome) -> Coroutine[Any, Any, None]:
+        """Record the outcome of a task; what cannot be stored has failed."""
+        return self._insist(claim, lambda: self._store.finish(claim, outcome), outcome.execution_time)
 
     async def settle(self, claim: Claim, verdict: Verdict, took: float) -> None:
         """Have an attempt that did not succeed followed by another, or record the outcome."""
@@ -57,17 +52,11 @@ class Recorder:
         delay = self._terms.retry.delay(claim.attempt, self._terms.chance())
         self._metrics.retries += 1
         log.warning("task %s goes for another attempt in %.1f s: %s", claim.task.id, delay, verdict.error)
-        try:
-            await self._store.retry(claim, verdict.error, delay)
-        except Exception as error:  # noqa: BLE001  # likewise
-            await self._insist(claim, lambda: self._store.retry(claim, verdict.error, delay), error)
+        await self._insist(claim, lambda: self._store.retry(claim, verdict.error, delay))
 
-    async def put_off(self, claim: Claim, delay: float) -> None:
+    def put_off(self, claim: Claim, delay: float) -> Coroutine[Any, Any, None]:
         """Have the task wait for so many seconds as if it had not been claimed."""
-        try:
-            await self._store.release(claim, delay)
-        except Exception as error:  # noqa: BLE001  # likewise
-            await self._insist(claim, lambda: self._store.release(claim, delay), error)
+        return self._insist(claim, lambda: self._store.release(claim, delay))
 
     async def give_back(self, claim: Claim, *, was_begun: bool) -> None:
         """Let another engine begin the task anew, this attempt uncounted, unless it was begun and may be only once."""
@@ -80,25 +69,22 @@ class Recorder:
         except TaskError as error:
             log.warning("task %s could not be given back: %s", claim.task.id, error)
 
-    async def _insist(self, claim: Claim, write: Callable[[], Awaitable[None]], error: Exception | None) -> None:
-        """Write again until the store has it, the attempt no longer holds the task, or the store has been closed.
-
-        Raises NotStorable.
-        """
-        while error:
-            if isinstance(error, NotStorable):
-                raise error
-            if isinstance(error, StaleClaim):
-                log.info("attempt %d of task %s ended too late", claim.attempt, claim.task.id)
-                return
-            if isinstance(error, EngineStopped):
-                log.warning("the outcome of attempt %d of task %s found the store closed", claim.attempt, claim.task.id)
-                return
-            log.warning("end of task %s not stored, again in %g s", claim.task.id, AGAIN_IN, exc_info=error)
-            await pause(self._clock, AGAIN_IN)
+    async def _insist(self, claim: Claim, write: Callable[[], Awaitable[None]], took: float = 0.0) -> None:
+        """Write until the store has it, the attempt no longer holds the task, or the store has been closed."""
+        while True:
             try:
                 await write()
-            except Exception as again:  # noqa: BLE001  # likewise
-                error = again
-            else:
-                error = None
+            except NotStorable as error:
+                failure = Outcome(TaskStatus.FAILED, None, f"NotStorable: {error}", took)
+                write = partial(self._store.finish, claim, failure)
+                continue
+            except StaleClaim:
+                log.info("attempt %d of task %s ended too late", claim.attempt, claim.task.id)
+            except EngineStopped:
+                told = "the outcome of attempt %d of task %s found the store closed"
+                log.warning(told, claim.attempt, claim.task.id)
+            except Exception:  # whatever a store raises, the outcome must get into it
+                log.warning("end of task %s not stored, again in %g s", claim.task.id, AGAIN_IN, exc_info=True)
+                await pause(self._clock, AGAIN_IN)
+                continue
+            return
