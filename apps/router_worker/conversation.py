@@ -3,17 +3,11 @@
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from itertools import chain
+
+from mynah_contracts import ChatMessage
 
 _CHARACTERS_PER_TOKEN = 4
-
-
-@dataclass(frozen=True)
-class Message:
-    """What one side said."""
-
-    role: Literal["user", "assistant"]
-    text: str
 
 
 @dataclass(frozen=True)
@@ -33,7 +27,7 @@ class Bounds:
 @dataclass
 class _Session:
     last_spoken: float = 0.0
-    exchanges: deque[tuple[str, str]] = field(default_factory=deque)
+    exchanges: deque[tuple[ChatMessage, ChatMessage]] = field(default_factory=deque)
     last_answer: str | None = None
 
 
@@ -63,22 +57,18 @@ class Conversations:
         known.last_spoken = self._clock()
         known.last_answer = answer or known.last_answer
         if asked and heard:
-            known.exchanges.append((asked, heard))
+            known.exchanges.append(
+                (ChatMessage(role="user", content=asked), ChatMessage(role="assistant", content=heard))
+            )
             self._shorten(known.exchanges)
         while len(self._sessions) > self._bounds.sessions:
             self._sessions.popitem(last=False)
 
-    def history(self, session: str) -> tuple[Message, ...]:
+    def history(self, session: str) -> list[ChatMessage]:
         """What was said, oldest first: user and assistant by turns."""
         self._forget_idle()
         known = self._sessions.get(session)
-        if known is None:
-            return ()
-        return tuple(
-            message
-            for asked, heard in known.exchanges
-            for message in (Message("user", asked), Message("assistant", heard))
-        )
+        return list(chain.from_iterable(known.exchanges)) if known else []
 
     def last_answer(self, session: str) -> str | None:
         """What the assistant answered last, all of it."""
@@ -86,13 +76,17 @@ class Conversations:
         known = self._sessions.get(session)
         return known.last_answer if known else None
 
-    def _shorten(self, exchanges: deque[tuple[str, str]]) -> None:
+    def _shorten(self, exchanges: deque[tuple[ChatMessage, ChatMessage]]) -> None:
         budget = self._bounds.tokens * _CHARACTERS_PER_TOKEN
-        size = sum(len(asked) + len(heard) for asked, heard in exchanges)
+        size = sum(map(_characters, exchanges))
         while len(exchanges) > self._bounds.turns or size > budget:
-            size -= sum(map(len, exchanges.popleft()))
+            size -= _characters(exchanges.popleft())
 
     def _forget_idle(self) -> None:
         oldest_kept = self._clock() - self._bounds.idle_s
         while self._sessions and next(iter(self._sessions.values())).last_spoken <= oldest_kept:
             self._sessions.popitem(last=False)
+
+
+def _characters(exchange: tuple[ChatMessage, ChatMessage]) -> int:
+    return sum(len(said.content) for said in exchange)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from mynah_bus import Bus, ModelThread, RequestFailed, conversation
-from mynah_contracts import ChatMessage, LlmDelta, LlmRequest, LlmResponse, Message
+from mynah_contracts import LlmDelta, LlmRequest, LlmResponse, Message
 from router_worker.answers import Answers
 from router_worker.answers.confirmation import LEFT_ALONE, Confirmations, is_no, is_yes, question
 from router_worker.conversation import Conversations
@@ -89,7 +89,7 @@ class Mind:
         _say(live, said, intent.name)
 
     async def _ask_model(self, live: Live, text: str, user: str) -> None:
-        history = [ChatMessage(role=said.role, content=said.text) for said in self._conversations.history(live.session)]
+        history = self._conversations.history(live.session)
         request = LlmRequest(text=text[:LONGEST_QUESTION], history=history, user=user)
         splitter, reader = SentenceSplitter(), Reader()
         async for piece in _text(self._bus.stream(request, timeout=THOUGHT_WITHIN)):

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_worker.conversation import Bounds, Conversations, Message
+from mynah_contracts import ChatMessage
+from router_worker.conversation import Bounds, Conversations
 
 
 class Clock:
@@ -29,25 +30,25 @@ def test_the_history_has_both_sides_by_turns(clock: Clock) -> None:
     talks = Conversations(clock)
     talks.remember("a", "hello", "Hello!")
     talks.remember("a", "what time is it", "It is 3:05 PM.")
-    assert talks.history("a") == (
-        Message("user", "hello"),
-        Message("assistant", "Hello!"),
-        Message("user", "what time is it"),
-        Message("assistant", "It is 3:05 PM."),
-    )
+    assert talks.history("a") == [
+        ChatMessage(role="user", content="hello"),
+        ChatMessage(role="assistant", content="Hello!"),
+        ChatMessage(role="user", content="what time is it"),
+        ChatMessage(role="assistant", content="It is 3:05 PM."),
+    ]
 
 
 def test_the_history_has_what_was_heard_and_repeating_has_all_of_it(clock: Clock) -> None:
     talks = Conversations(clock)
     talks.remember("a", "tell me a story", "Once upon", answer="Once upon a time.")
-    assert talks.history("a")[1].text == "Once upon"
+    assert talks.history("a")[1].content == "Once upon"
     assert talks.last_answer("a") == "Once upon a time."
 
 
 def test_what_nobody_heard_is_not_history_but_can_be_repeated(clock: Clock) -> None:
     talks = Conversations(clock)
     talks.remember("a", "tell me a story", "", answer="Once upon a time.")
-    assert talks.history("a") == ()
+    assert talks.history("a") == []
     assert talks.last_answer("a") == "Once upon a time."
 
 
@@ -63,8 +64,8 @@ def test_sessions_do_not_mix(clock: Clock) -> None:
     talks.remember("a", "hello", "Hello!")
     talks.remember("b", "who are you", "I am Mynah.")
     assert talks.last_answer("a") == "Hello!"
-    assert [message.text for message in talks.history("b")] == ["who are you", "I am Mynah."]
-    assert talks.history("c") == ()
+    assert [message.content for message in talks.history("b")] == ["who are you", "I am Mynah."]
+    assert talks.history("c") == []
     assert talks.last_answer("c") is None
 
 
@@ -75,7 +76,7 @@ def test_a_session_ends_when_nobody_speaks_and_lives_on_while_somebody_does(cloc
     clock.s += 40
     talks.remember("busy", "again", "Again!")
     clock.s += 40
-    assert talks.history("quiet") == ()
+    assert talks.history("quiet") == []
     assert len(talks.history("busy")) == 4
     assert len(talks) == 1
 
@@ -84,9 +85,9 @@ def test_the_oldest_is_forgotten_when_there_is_too_much(clock: Clock) -> None:
     talks = Conversations(clock, Bounds(turns=10, tokens=10))
     talks.remember("a", "first", "x" * 15)
     talks.remember("a", "second", "y" * 15)
-    assert [message.text for message in talks.history("a")] == ["second", "y" * 15]
+    assert [message.content for message in talks.history("a")] == ["second", "y" * 15]
     talks.remember("a", "z" * 1000, "z" * 1000)
-    assert [len(message.text) for message in talks.history("a")] == [20, 20]
+    assert [len(message.content) for message in talks.history("a")] == [20, 20]
 
 
 @pytest.mark.req("T11")
@@ -105,6 +106,6 @@ def test_whatever_is_said_is_bounded_and_alternates(said) -> None:
         for known in "abcd":
             history = talks.history(known)
             assert len(history) <= 8
-            assert sum(len(message.text) for message in history) <= 200
+            assert sum(len(message.content) for message in history) <= 200
             assert all(a.role != b.role for a, b in pairwise(history))
             assert not history or (history[0].role, history[-1].role) == ("user", "assistant")
