@@ -1,7 +1,8 @@
 """What the task engine costs: doing nothing, writing down, waiting, and crossing into a process.
 
-Beside it, in turns, what stands for the same: asyncio's own queue, taskiq, huey, streaQ on a Redis server, and SQLite
-itself; the last line is JSON. On a busy machine `cpu_us` is the figure to trust: what a task costs this process.
+Beside it what stands for the same: asyncio's own queue and SQLite itself, in turns with ours, the best turn of each;
+and once each taskiq, huey, and streaQ on a Redis server. The last line is JSON. On a busy machine `cpu_us` is the figure
+to trust: what a task costs this process.
 """
 
 import asyncio

@@ -1,7 +1,9 @@
 """Which tasks may come in, and what they wait for."""
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple, Protocol
 
 import orjson
@@ -59,11 +61,16 @@ def admit(tasks: Sequence[Task], known: Known) -> Admission:
 
 def work_of(task: Task) -> str:
     """A digest of the type and the payload, the same for what is the same as JSON; an object that is none is itself."""
-    try:
-        payload = orjson.dumps(task.payload, default=_itself, option=COMPARABLY)
-    except TypeError:
-        payload = b"%d" % id(task.payload)
-    return hashlib.sha256(task.task_type.encode(errors="backslashreplace") + b"\0" + payload).hexdigest()
+    name = task.task_type.encode(errors="backslashreplace")
+    return hashlib.sha256(name + b"\0" + _content(task.payload)).hexdigest()
+
+
+def _content(payload: object) -> bytes:
+    with suppress(TypeError):
+        return orjson.dumps(payload, default=_itself, option=COMPARABLY)
+    with suppress(TypeError, ValueError, RecursionError):  # half a character, a number of more than 64 bits
+        return json.dumps(payload, default=_itself).encode()
+    return b"%d" % id(payload)
 
 
 def _itself(value: object) -> str:

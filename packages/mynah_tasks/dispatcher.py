@@ -8,13 +8,14 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-from mynah_tasks.attempts import Attempt, Registered, Verdict, fresh
+from mynah_tasks.attempts import Attempt, Registered, Verdict
 from mynah_tasks.clock import AGAIN_IN, Clock
 from mynah_tasks.context import set_claim
 from mynah_tasks.deadline import Deadline
 from mynah_tasks.errors import TaskError, UnknownTaskType
 from mynah_tasks.executors import ExecutorKind, Executors, NoPlace
 from mynah_tasks.metrics import Metrics
+from mynah_tasks.payloads import fresh
 from mynah_tasks.profile import Attempted, Profiler
 from mynah_tasks.put_off import PutOff
 from mynah_tasks.recorder import Recorder, Terms

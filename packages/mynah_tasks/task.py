@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
+from mynah_tasks.payloads import fresh
 from mynah_tasks.states import TaskStatus
 
 DAMAGED = "damaged"
@@ -56,7 +57,7 @@ class Task:
 
     task_type: str
     payload: Any = None
-    """JSON where the store is durable, any object where it is not."""
+    """JSON where the store is durable, any object where it is not; of lists and dicts, copies are kept."""
     priority: Priority = Priority.NORMAL
     id: str = ""
     """Made when left empty."""
@@ -79,6 +80,8 @@ class Task:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
+        if self.payload is not None:
+            put(self, "payload", fresh(self.payload))
         if not self.id:
             put(self, "id", new_id())
         if type(self.priority) is not Priority:

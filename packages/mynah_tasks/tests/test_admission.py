@@ -25,11 +25,20 @@ async def test_any_object_is_the_same_work_or_other_work(start, make, make_other
         await engine.submit(Task("echo", make_other(), idempotency_key="k"))
 
 
-async def test_what_cannot_be_compared_is_the_same_work_as_itself(start) -> None:
+@pytest.mark.parametrize("payload", [{"text": "\ud800"}, {"number": 2**64}])
+async def test_what_no_strict_json_can_say_is_compared_all_the_same(start, payload) -> None:
     engine = await start(max_workers=0)
-    payload = {"text": "\ud800"}
     task_id = await engine.submit(Task("echo", payload, idempotency_key="k"))
-    assert await engine.submit(Task("echo", payload, idempotency_key="k")) == task_id
+    assert await engine.submit(Task("echo", dict(payload), idempotency_key="k")) == task_id
+    with pytest.raises(DuplicateTask, match="other work"):
+        await engine.submit(Task("echo", {"text": "\ud801"}, idempotency_key="k"))
+
+
+async def test_what_cannot_be_compared_is_other_work(start) -> None:
+    engine = await start(max_workers=0)
+    await engine.submit(Task("echo", {("a", "tuple"): 1}, idempotency_key="k"))
+    with pytest.raises(DuplicateTask, match="other work"):
+        await engine.submit(Task("echo", {("a", "tuple"): 1}, idempotency_key="k"))
 
 
 async def test_only_what_is_new_is_counted(start) -> None:
