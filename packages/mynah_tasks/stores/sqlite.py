@@ -36,7 +36,7 @@ class SqliteStore(LocalStore):
 
     Of the tasks that have ended it remembers the last `keep`, for `keep_for` seconds, and as many dead letters. While
     the disk fails, calls raise StoreUnavailable; when it has recovered, they work again. A damaged file is moved aside
-    and an empty one begun, which the log and `trouble` say. One process can have the file open.
+    and an empty one begun, which the log and `trouble` say. One process can have the file open; `connect` opens it.
     """
 
     durable = True
@@ -152,7 +152,7 @@ class SqliteStore(LocalStore):
             last: asyncio.Future[None] = self._loop.create_future()
             last.add_done_callback(self._end_writer)
             self._writer.put(Job(lambda *_: None, last))
-            await self._ended
+            await asyncio.shield(self._ended)
 
     def _end_writer(self, last: asyncio.Future[None]) -> None:
         """Let the thread end behind what its last groups have brought: claims that nobody took are given back."""

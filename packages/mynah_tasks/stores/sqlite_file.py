@@ -15,7 +15,8 @@ log = logging.getLogger(__name__)
 
 VERSION = 1
 
-# What never changes about a task lies apart from what does, so that a large payload is written once.
+# What never changes about a task lies apart from what does, so that a large payload is written once. `change` is the
+# number of the commit that changed a task last: of those that have ended, it tells which did so later.
 SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE task (

@@ -612,6 +612,33 @@ async def test_what_is_claimed_while_the_store_closes_was_never_claimed(path, cl
         assert (await store.get(task.id)).state == TaskResult(task.id, TaskStatus.PENDING, created_at=clock.wall())
 
 
+async def test_a_store_whose_closing_was_given_up_closes_once_the_disk_goes_on(path, clock, disk) -> None:
+    mishaps: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, mishap: mishaps.append(mishap))
+    may_go_on = threading.Event()
+
+    def wait_and_commit(file: sqlite3.Connection) -> None:
+        may_go_on.wait()
+        file.execute("COMMIT")
+
+    store = SqliteStore(path, connect=disk.connect)
+    store.attach(Unheard(), Rules(), clock)
+    await store.__aenter__()
+    disk.commit = wait_and_commit
+    adding = asyncio.create_task(store.add([Task("echo")]))
+    closing = asyncio.create_task(store.__aexit__(None, None, None))
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    may_go_on.set()
+    (task_id,) = await adding
+    await store._ended
+    async with store:
+        assert (await store.get(task_id)).state.status is TaskStatus.PENDING
+    assert mishaps == []
+
+
 async def test_who_asks_in_the_moment_before_the_halt_gets_nothing(path, clock) -> None:
     store = SqliteStore(path)
     store.attach(Unheard(), Rules(), clock)
