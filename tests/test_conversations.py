@@ -60,6 +60,17 @@ def test_a_spoken_question_is_heard_answered_and_spoken(fleet, question, tmp_pat
     assert fleet.json("transcribe", str(answer))["text"].startswith("it is")
 
 
+@pytest.mark.parametrize(
+    ("told", "heard"), [("It is 8:05 PM.", "it is eight oh five p m"), ("It is 3:00 PM.", "it is three p m")]
+)
+def test_the_times_that_it_tells_can_be_read_back_to_it(fleet, tmp_path, told, heard):
+    answer = tmp_path / "a.wav"
+
+    fleet.mynah("say", told, "-o", str(answer))
+
+    assert fleet.json("transcribe", str(answer))["text"] == heard
+
+
 def test_a_recording_is_put_into_words(fleet, question):
     heard = fleet.json("transcribe", str(question))
 
