@@ -1,8 +1,8 @@
 """What the task engine costs: doing nothing, writing down, waiting, and crossing into a process.
 
 Beside it what stands for the same: asyncio's own queue and SQLite itself, in turns with ours, the best turn of each;
-and once each taskiq, huey, and streaQ on a Redis server. The last line is JSON. On a busy machine `cpu_us` is the figure
-to trust: what a task costs this process.
+and once each taskiq, huey, and streaQ on a Redis server. The last line is JSON. On a busy machine `cpu_us` is the
+figure to trust: what a task costs this process.
 """
 
 import asyncio
