@@ -15,7 +15,7 @@ from mynah_audio.recording import load
 from mynah_bus import Bus, EngineFailed, MynahError, Worker, handles, in_thread
 from mynah_contracts import PartialTranscript, Role, Transcribe, TranscribePart, Transcript, Vocabulary
 from mynah_resilience.files import write_whole
-from mynah_tasks.executors import ExecutorError, RemoteFailure
+from mynah_tasks.executors import ExecutorError, ProcessDied, RemoteFailure
 from mynah_tasks.executors.processes import ProcessPool
 from stt_worker.hosted import prepare, transcribe, transcribe_part
 from stt_worker.settings import SttSettings
@@ -100,10 +100,20 @@ class Transcription:
                 return
             await asyncio.to_thread(write_whole, path, content)
             try:
-                await self._prepare(path)
+                await self._learn(path)
             except EngineFailed:
                 await asyncio.to_thread(path.unlink, missing_ok=True)
                 raise
+
+    async def _learn(self, vocabulary: Path) -> None:
+        """Learn what nobody will tell again; once more when the process dies of something else meanwhile."""
+        try:
+            await self._prepare(vocabulary)
+        except EngineFailed as error:
+            if not isinstance(error.__cause__, ProcessDied):
+                raise
+            log.warning("%s; the vocabulary is learned by the next one", error)
+            await self._prepare(vocabulary)
 
     async def _samples(self, audio: bytes) -> Samples:
         """16 kHz mono of a WAV, or of bare samples."""

@@ -175,3 +175,18 @@ async def test_a_recogniser_that_hangs_is_ended_in_time_for_another_and_the_next
 
         assert (await transcribe(stage, SECOND)).mode == "grammar"
         assert children() != [child]
+
+
+async def test_what_it_was_learning_when_its_process_died_is_learned_by_the_next_one(tmp_path, assistant, say):
+    question = to_bytes(say("what time is it"))
+    async with recogniser(tmp_path, "sphinx") as stage:
+        await transcribe(stage, SECOND)
+        (child,) = children()
+        os.kill(child, signal.SIGSTOP)
+        await stage.send(Vocabulary(intents=assistant))
+        async with asyncio.timeout(10):
+            while not list(tmp_path.glob("vocabulary-*.json")):
+                await asyncio.sleep(0)
+        os.kill(child, signal.SIGKILL)
+
+        assert (await transcribe(stage, question)).text == "what time is it"
