@@ -35,7 +35,7 @@ class NoThread(ResilienceError):
     code = "no_thread"
 
     def __init__(self, name: str, hung: Collection[str]) -> None:
-        super().__init__(f"all {len(hung)} threads of {name} hang in {', '.join(hung)}")
+        super().__init__(f"all {len(hung)} threads of {name} hang in {', '.join(dict.fromkeys(hung))}")
 
 
 class WrongThread(ResilienceError):
