@@ -161,8 +161,9 @@ async def own_cost(fleet: Fleet) -> list[Took]:
                     bus.publish(WakeEvent(type="wake", satellite=PLACE, cause="push_to_talk"))
                     await until_phase(heard, turn, "listening")
                     began = time.perf_counter()
-                    bus.publish(WakeEvent(type="heard", satellite=PLACE))
                     asking = asyncio.create_task(bus.request(utterance, Transcript, timeout=10))
+                    await asyncio.sleep(0)  # as a satellite does: the recording leaves first
+                    bus.publish(WakeEvent(type="heard", satellite=PLACE))
                     await until(heard, turn, Speech)
                     whole = 1e3 * (time.perf_counter() - began)
                     recogniser = (await asking).ms

@@ -130,6 +130,7 @@ class Ears:
             case Utterance() if self._turn is not None:
                 turn, self._turn = self._turn, None
                 self._tasks.create_task(self._ask(turn, event.samples), name="transcribe")
+                asyncio.get_running_loop().call_soon(self._tell_heard, turn, event.samples)  # the longer way goes first
             case NothingHeard() if self._turn is not None:
                 self._tell("timeout", self._turn)
                 self._turn = None
@@ -141,7 +142,6 @@ class Ears:
 
     async def _ask(self, turn: str, samples: Samples) -> None:
         """Have an utterance put into words; the worker tells everybody what was said."""
-        self._tell("heard", turn, energy=level(samples))
         try:
             with conversation(turn=turn, session=self._name):
                 await self._bus.request(
@@ -153,6 +153,9 @@ class Ears:
                 self._tell("error", turn, str(error))
             else:
                 self._failed(turn, NOT_HEARD)
+
+    def _tell_heard(self, turn: str, samples: Samples) -> None:
+        self._tell("heard", turn, energy=level(samples))
 
     async def _ask_part(self, turn: str, partial: Partial, listener: Listener) -> None:
         try:
