@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 CODE_LEFT_OUT = "I leave out the code."
 
+# Words with a space and at most one mark between them: nothing below changes it, and most sentences are no more.
+_PROSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9']*(?:[.,!?]? [A-Za-z0-9][A-Za-z0-9']*)*[.!?]?")
 _FENCE = re.compile(r"```+|~~~+")
 _TAGS = "a|b|blockquote|br|code|dd|del|details|div|dl|dt|em|h[1-6]|hr|i|img|kbd|li|mark|ol|p|pre|s|small|span|strong|"
 _TAGS += "sub|summary|sup|table|tbody|td|th|thead|tr|u|ul"
@@ -52,6 +54,8 @@ class Reader:
 
     def read(self, part: str) -> str:
         """What is spoken of this part, on one line; empty if nothing is."""
+        if _PROSE.fullmatch(part) and not self._in_code:
+            return part
         prose: list[str] = []
         for number, piece in enumerate(_FENCE.split(html.unescape(part))):
             if number:

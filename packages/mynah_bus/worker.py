@@ -34,6 +34,8 @@ GRACE: Final = 5.0
 TOLD_WITHIN: Final = 1.0
 """Seconds for which a worker that cannot begin waits for the broker, to say why."""
 STOPPED: Final = "Stopped."
+YOUNG: Final = 20_000
+"""Objects made since the last look for rubbish, at the next one; 700 are made by a few messages."""
 ERA: Final = 1_000_000
 """Health messages of one connection; a last will outranks them all and is outranked by the next connection."""
 
@@ -86,6 +88,7 @@ class Worker:
     async def _live(self) -> None:
         async with self:
             gc.freeze()  # what is open stays: to look through it again and again would hold up the loop
+            gc.set_threshold(YOUNG)  # nearly all that a message leaves goes without being looked for
             await asyncio.get_running_loop().create_future()
 
     async def __aenter__(self) -> Self:

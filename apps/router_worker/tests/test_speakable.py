@@ -163,6 +163,11 @@ def test_plain_sentences_stay_as_they_are(text: str) -> None:
     assert speakable(text) == text
 
 
+@given(st.text("a1 .,'", max_size=7) | st.just("www.a a"))
+def test_it_makes_no_difference_whether_there_is_anything_to_be_left_out(text: str) -> None:
+    assert speakable(f"{text}\u200b") == speakable(text)
+
+
 def test_a_long_hostile_text_is_read_in_bounded_time() -> None:
     for piece in ("[", "](", "<b ", "|", "**", "&amp;", "> ", "- ", "http://", "_", ":a", " *", "#"):
         assert speakable(piece * 2000).count("\n") == 0
