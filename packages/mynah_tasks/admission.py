@@ -80,9 +80,10 @@ def _itself(value: object) -> str:
 def _twin(task: Task, key: str, keys: dict[str, Task], known: Known) -> str | None:
     """The id of the task that has the same idempotency key, if there is one."""
     entry = known.find_key(key)
-    twin = entry.task if entry else keys.setdefault(key, task)
-    if twin is task:
+    if entry is None and key not in keys:
+        keys[key] = task
         return None
+    twin = entry.task if entry else keys[key]
     if work_of(twin) != work_of(task):
         raise DuplicateTask(f"the idempotency key {key!r} belongs to other work, that of task {twin.id}")
     return twin.id

@@ -218,6 +218,14 @@ async def test_an_id_is_taken_once(opened) -> None:
     assert opened.counts == Counts()
 
 
+async def test_a_task_that_is_handed_in_again_under_its_key_is_there_once(opened) -> None:
+    task = Task("echo", 1, idempotency_key="k")
+    assert await opened.add([task]) == [task.id]
+    assert await opened.add([task, task]) == [task.id, task.id]
+    other = Task("echo", 1, idempotency_key="l")
+    assert await opened.add([other, other]) == [other.id, other.id]
+
+
 async def test_the_same_idempotency_key_means_the_same_task(opened) -> None:
     first = Task("echo", {"n": 1}, idempotency_key="k")
     await opened.add([first])
