@@ -11,7 +11,8 @@ import shutil
 import socket
 import sys
 import tempfile
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from ctypes.util import find_library
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -184,6 +185,16 @@ class Arena:
         command = [str(self._client), "127.0.0.1", str(self._port), role.value, *words]
         return Peer(name, command, self._home, {"MQTT_PASSWORD": self._passwords[role]})
 
+    @asynccontextmanager
+    async def asking_c(self) -> AsyncIterator[Peer]:
+        """A client in C that asks another one."""
+        topic, replies = "mynah/memory/query/c", "mynah/reply/llm/c/memory"
+        async with self.c("the C echo", Role.MEMORY, topic, "echo", replies) as echo:
+            await echo.ready()
+            async with self.c("the C client", Role.LLM, replies, "ask", topic) as asker:
+                await asker.ready()
+                yield asker
+
     def ours(self, name: str, mode: str, role: Role) -> Peer:
         """Our bus, with the rights of a role; in a home of its own, else it would take the broker's socket file."""
         environment = {
@@ -199,15 +210,12 @@ class Arena:
 async def requests(arena: Arena) -> tuple[Match, Match]:
     """Requests one after the other, and 32 at a time."""
     alone, crowd = Match(), Match()
-    topic, replies = "mynah/memory/query/c", "mynah/reply/llm/c/memory"
     async with AsyncExitStack() as stack:
-        echo = await stack.enter_async_context(arena.c("the C echo", Role.MEMORY, topic, "echo", replies))
-        await echo.ready()
         await stack.enter_async_context(arena.ours("our worker", "memory", Role.MEMORY))
-        c = await stack.enter_async_context(arena.c("the C client", Role.LLM, replies, "ask", topic))
+        c = await stack.enter_async_context(arena.asking_c())
         ours = await stack.enter_async_context(arena.ours("our asker", "ask", Role.LLM))
+        await ours.ready()
         for peer in (c, ours):
-            await peer.ready()
             await peer.turn("32 0.5")  # both are warm when it counts
         for repetition in range(REPETITIONS):
             for in_flight, match in ((1, alone), (32, crowd)):

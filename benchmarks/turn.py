@@ -3,8 +3,9 @@
 Real processes over a real broker. Null engines say what the house itself takes of a turn that goes all the way:
 utterance, transcript, no intent, memory, language model, sentence, first piece of speech. What recogniser and
 synthesizer tell that they took of that turn, the way to their process and thread, is not counted and stands beside it,
-and so does the whole. One turn begins when all is quiet after the one before, and the memory is asked but keeps
-nothing: it would hold one sentence hundreds of times, and what searching costs has a figure of its own.
+and so do the whole and the time that as many messages take between clients in C, which tells how fast the machine is.
+One turn begins when all is quiet after the one before, and the memory is asked but keeps nothing: it would hold one
+sentence hundreds of times, and what searching costs has a figure of its own.
 
 The embedded engines say what a person waits: from the end of their speech, silence that ends it included, to the
 first sound of the answer.
@@ -29,11 +30,13 @@ from typing import Any, Final
 import numpy as np
 import orjson
 import uvloop
+from bus import Arena, Skipped, compiled
 
 from mynah_audio.pcm import SAMPLE_RATE, Samples, to_bytes
 from mynah_audio.recording import load
 from mynah_audio.writer import WavWriter
 from mynah_bus import Bus, BusSettings, Received, Worker, conversation, new_id
+from mynah_bus.mqtt import Address
 from mynah_contracts import (
     PlaybackControl,
     PlaybackStatus,
@@ -61,6 +64,8 @@ NULL: Final = {
 }
 WARM_UP: Final = 30
 TURNS: Final = 300
+MESSAGES: Final = 8
+"""Of a turn, each of which waits for the one before."""
 QUIET_S: Final = 0.02
 """Between two turns: what follows the first sound of one is not to be paid by the next."""
 QUESTIONS: Final = ("what time is it", "what is the date today", "what day is it")
@@ -175,6 +180,18 @@ async def own_cost(fleet: Fleet) -> list[Took]:
                 turns.append(Took(whole, recogniser, spoken.first_ms))
                 await asyncio.sleep(QUIET_S)
     return turns[WARM_UP:]
+
+
+async def way_of_c(fleet: Fleet) -> dict[str, float]:
+    """How long warm clients in C that do nothing else take for as many messages one after the other."""
+    settings = fleet.settings
+    try:
+        client = await compiled(settings.home)
+    except Skipped as skipped:
+        print(f"Without C beside it: {skipped}")
+        return {}
+    async with Arena(settings.home, client, Address.parse(settings.broker_url).port).asking_c() as asker:
+        return {"c_way_ms": rounded(MESSAGES / 2 * (await asker.turn("1 2"))["p50_ms"])}
 
 
 @asynccontextmanager
@@ -348,6 +365,7 @@ async def measured() -> dict[str, Any]:
     """All figures."""
     with running(NULL) as fleet:
         turns = await own_cost(fleet)
+        way = await way_of_c(fleet)
         stalled_null = await stalls(fleet)
     ups, quiet = [], (0.0, 0.0, 0.0)
     for start in range(STARTS):
@@ -365,6 +383,7 @@ async def measured() -> dict[str, Any]:
         "whole_p50_ms": rounded(median(turn.whole for turn in turns)),
         "null_recogniser_ms": rounded(median(turn.recogniser for turn in turns)),
         "null_synthesizer_ms": rounded(median(turn.synthesizer for turn in turns)),
+        **way,
     }
     asked = {"home_assistant_silence_alone_ms": 700, "asked": SPOKEN, "answered": len(sounds)}
     longest, p99 = worst(stalled.longest, stalled_null.longest), worst(stalled.p99, stalled_null.p99)
