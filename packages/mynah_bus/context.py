@@ -1,26 +1,18 @@
 """The conversation that the code at hand takes part in; it flows from message to message by context variable."""
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from itertools import chain, repeat
 from typing import Final, NamedTuple
 
-ID_BYTES: Final = 12
-DRAWN_AT_ONCE: Final = 256
+from mynah_resilience.names import Names
 
-
-def _draw(bytes_each: int) -> list[str]:
-    return secrets.token_bytes(DRAWN_AT_ONCE * bytes_each).hex(" ", bytes_each).split()
-
-
-_ids = chain.from_iterable(map(_draw, repeat(ID_BYTES)))
+_name: Final = Names(12)
 
 
 def new_id() -> str:
     """An identifier that nobody else makes, and that nobody can guess from the ones before: it proves an answer."""
-    return next(_ids)
+    return _name()
 
 
 class Context(NamedTuple):

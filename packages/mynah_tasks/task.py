@@ -1,14 +1,14 @@
 """A task as it is asked for, and what became of it."""
 
-import os
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields
 from enum import IntEnum
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import orjson
 
+from mynah_resilience.names import Names
 from mynah_tasks.payloads import fresh
 from mynah_tasks.states import TaskStatus
 
@@ -35,9 +35,12 @@ class Priority(IntEnum):
         return cls(cls.NORMAL - urgency)
 
 
+_random: Final = Names(10)
+
+
 def new_id() -> str:
     """32 hexadecimal digits that nobody can guess; later ones sort behind earlier ones, to the millisecond."""
-    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+    return f"{time.time_ns() // 1_000_000:012x}{_random()}"
 
 
 LONGEST = 1e9
