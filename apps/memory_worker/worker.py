@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import Self
 
-from memory_worker.ahead import Ahead
 from memory_worker.documents import Entry, Limits, Question
 from memory_worker.errors import MemoryStoreError
 from memory_worker.persona import Persons
@@ -30,8 +29,6 @@ log = logging.getLogger(__name__)
 DAY_S = 86_400
 OVERHEARD = 1_000
 """Messages that may wait to be remembered."""
-LONGEST_QUERY = 20_000
-"""Characters of a text that is looked up."""
 
 
 class Memory:
@@ -42,7 +39,6 @@ class Memory:
     def __init__(self, path: Path, limits: Limits, *, listens: bool = True) -> None:
         self._path = path
         self._store = Store(path, limits)
-        self._ahead = Ahead(self._store.query)
         self._listens = listens
 
     async def __aenter__(self) -> Self:
@@ -56,14 +52,22 @@ class Memory:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        self._ahead.forget()
         await asyncio.to_thread(self._store.__exit__, *error)
 
     @handles(at_once=4)
     async def query(self, query: MemoryQuery) -> MemoryResults:
         """Find what is remembered about a text, but for the turn that asks."""
+        question = Question(
+            text=query.text,
+            user=query.user,
+            strategy=query.strategy,
+            top_k=query.top_k,
+            max_tokens=query.max_tokens,
+            context_window=query.context_window,
+            without_turn=current().turn or "",
+        )
         try:
-            found = await self._ahead.find(_question(query))
+            found = await in_thread(self._store.query, question)
         except MemoryStoreError as error:
             raise EngineFailed(str(error)) from error
         return MemoryResults(
@@ -96,7 +100,6 @@ class Memory:
     @handles
     async def forget(self, wanted: MemoryForget) -> MemoryChanged:
         """Forget what holds every word of a text, or everything of a user."""
-        self._ahead.forget()
         try:
             if wanted.text is None:
                 forgotten = await in_thread(self._store.forget_user, wanted.user)
@@ -108,11 +111,8 @@ class Memory:
 
     @handles(waiting=OVERHEARD)
     async def overhear_speech(self, transcript: Transcript) -> None:
-        """Remember what somebody said; the language model will ask what is known about it."""
-        if not transcript.text.strip():
-            return
-        self._ahead.expect(_question(MemoryQuery(text=transcript.text[:LONGEST_QUERY])))
-        if self._listens:
+        """Remember what somebody said."""
+        if self._listens and transcript.text.strip():
             await self._remember(transcript.text, "user")
 
     @handles(waiting=OVERHEARD)
@@ -138,19 +138,6 @@ class Memory:
             raise EngineFailed(str(error)) from error
         except ValueError as error:
             raise MynahError(str(error), code="refused") from error
-
-
-def _question(query: MemoryQuery) -> Question:
-    """What a query asks of the store; never about the turn that asks."""
-    return Question(
-        text=query.text,
-        user=query.user,
-        strategy=query.strategy,
-        top_k=query.top_k,
-        max_tokens=query.max_tokens,
-        context_window=query.context_window,
-        without_turn=current().turn or "",
-    )
 
 
 def build() -> Worker:

@@ -33,6 +33,10 @@ class Presence:
             self.is_of(satellite, health) and health.status in {"up", "degraded"} for health in self._fleet.workers()
         )
 
+    def best(self, *wanted: str) -> str:
+        """The first of these satellites that is up, else any that is; empty: there is none."""
+        return next(filter(self.is_up, (*wanted, *self._sources)), "")
+
     def look(self) -> None:
         """See who is there, whenever that may have changed."""
         speaking = set(filter(self.is_up, self._sources)) if self._fleet.is_up(Role.TTS) else set()

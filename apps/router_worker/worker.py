@@ -314,8 +314,7 @@ class Conversation:
 
     async def _announce(self, text: str, place: str) -> bool:
         """Say it to its end, or until somebody stops it; False if it failed, or nobody was there to hear it."""
-        places = (place, self._settings.default_satellite)
-        satellite = next(filter(self._presence.is_up, places), "")
+        satellite = self._presence.best(place, self._settings.default_satellite)
         with conversation(turn=new_id(), session=satellite or None):
             live = self._begin(
                 satellite,

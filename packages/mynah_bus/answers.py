@@ -8,6 +8,8 @@ from mynah_bus.packet import Packet
 REQUESTS: Final = 512
 BYTES: Final = 8 << 20
 """Of all answers that are kept."""
+SHARE: Final = 4
+"""An answer that takes more than this part of the room is not kept, so that no single one drives out the others."""
 
 
 class Request(NamedTuple):
@@ -37,6 +39,9 @@ class Answers:
         size = 0
         for packet in packets:
             size += len(packet.payload) + len(packet.correlation or b"")
+        if size > self._most_bytes // SHARE:
+            packets.clear()
+            return
         self._said.append((packets, size))
         self._bytes += size
         while len(self._said) > self._most or self._bytes > self._most_bytes:

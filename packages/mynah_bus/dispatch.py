@@ -189,13 +189,26 @@ class Dispatcher:
         packets = self._answers.get(request)
         if open_job is not None:
             self._accept(open_job)
-        elif packets is not None:
+        elif packets is None:
+            return False
+        elif packets:
             for packet in packets:
                 self._bus.send_again(packet)
         else:
-            return False
+            self._tell_lost(received)
         self._bus.count("duplicates")
         return True
+
+    def _tell_lost(self, received: Received) -> None:
+        """Say to who asks again that it was done, and that how it was answered is not kept."""
+        if received.reply_to is not None and self._bus.may_reply(received.reply_to):
+            self._bus.reply(
+                Failed(code="answer_lost", message="It was done; its answer was too long to be kept, or is too old."),
+                received.reply_to,
+                correlation_id=received.envelope.correlation_id,
+                correlation=received.correlation,
+                context=Context(turn=received.envelope.turn, session=received.envelope.session),
+            )
 
     def _wait(self, job: Job) -> None:
         gone = job.desk.inbox.put(job, job.received.envelope.priority)

@@ -69,7 +69,7 @@ def _content(payload: object) -> bytes:
     with suppress(TypeError):
         return orjson.dumps(payload, default=_itself, option=COMPARABLY)
     with suppress(TypeError, ValueError, RecursionError):  # half a character, a number of more than 64 bits
-        return json.dumps(payload, default=_itself).encode()
+        return json.dumps(payload, default=_itself, sort_keys=True).encode()
     return b"%d" % id(payload)
 
 

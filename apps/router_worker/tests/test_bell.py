@@ -131,6 +131,17 @@ async def test_a_timer_that_nobody_was_there_to_hear_is_told_once_somebody_comes
             assert len(home.said()) == 2
 
 
+async def test_a_timer_whose_place_is_gone_rings_where_somebody_is(house):
+    watch = Watch()
+    async with house(clocks=watch.clocks, rooms=()) as home:
+        async with home.room("office"):
+            await home.ask("t", "set a timer for 5 minutes", "office")
+        async with home.room("attic"):
+            watch.now += 300
+            await nudge(home)
+            assert await rings(home) == ("attic", "Your 5 minute timer is done.")
+
+
 async def test_a_timer_that_rang_without_a_voice_is_told_once_there_is_one(house, voice):
     watch = Watch()
     async with house(clocks=watch.clocks, without=(Role.TTS,)) as home:

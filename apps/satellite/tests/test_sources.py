@@ -160,12 +160,13 @@ def test_a_fifo_has_a_reader_as_long_as_it_is_listened_to(tmp_path, on_each_loop
     async def listen():
         async with PipeSource(fifo) as source:
             await asyncio.to_thread(fifo.write_bytes, to_bytes(ramp(320)))
-            assert len([frame async for frame in source]) == 1
-            await asyncio.sleep(0)
+            for _ in range(10):  # the loop sees that this writer has gone; who listens has not yet
+                await asyncio.to_thread(int)
             writer = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
             os.write(writer, to_bytes(ramp(320)))
             os.close(writer)
             assert len([frame async for frame in source]) == 1
+            assert np.array_equal(await anext(aiter(source)), ramp(320))
 
     on_each_loop(listen())
 

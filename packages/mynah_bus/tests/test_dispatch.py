@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from mynah_bus import EngineFailed, RequestFailed, Worker, conversation, current, handles, produces
+from mynah_bus.answers import BYTES, SHARE
 from mynah_bus.bus import REPORTED_AT_ONCE
 from mynah_bus.memory_link import InMemoryBroker, MemoryLink
 from mynah_bus.testing import serving
@@ -260,13 +261,14 @@ async def test_what_was_refused_may_come_again(broker):
 class Eloquent:
     """Gives long answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, length: int = 100_000) -> None:
         self.asked = 0
+        self._length = length
 
     @handles
     async def recall(self, query: MemoryQuery) -> MemoryResults:
         self.asked += 1
-        return found("x" * 100_000)
+        return found("x" * self._length)
 
 
 async def test_a_long_answer_is_given_twice_and_found_once(broker):
@@ -278,6 +280,17 @@ async def test_a_long_answer_is_given_twice_and_found_once(broker):
     first, second = (packet.payload for packet in broker.published if packet.topic == REPLIES)
     assert len(first) > 100_000
     assert first == second
+    assert part.asked == 1
+
+
+async def test_who_asks_again_for_an_answer_that_was_too_long_to_be_kept_is_told_so(broker):
+    part = Eloquent(BYTES // SHARE)
+    async with at_work(broker, member("one", part)):
+        for _ in range(2):
+            broker.publish(asking(b'{"id": "same", "data": {"text": "?"}}'))
+            await asyncio.sleep(INSTANT)
+    _, again = (orjson.loads(packet.payload) for packet in broker.published if packet.topic == REPLIES)
+    assert again["data"]["code"] == "answer_lost"
     assert part.asked == 1
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from mynah_tasks.engine import TaskEngine
+from mynah_tasks.errors import UnknownTask
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Store
 from mynah_tasks.task import Task
@@ -34,10 +35,18 @@ class TaskManager:
         Those that wait for their next attempt are among them.
         """
         waiting = await self._all(TaskStatus.PENDING)
-        # A parent that is not alive has completed, forgotten or not: any other end would have taken the task along.
         alive = {task.id for task in (*waiting, *await self._all(TaskStatus.RUNNING))}
-        ready = [task for task in reversed(waiting) if alive.isdisjoint(task.depends_on)]
+        parents = {parent for task in waiting for parent in task.depends_on}
+        open_ones = parents & alive | {parent for parent in parents - alive if not await self._is_over(parent)}
+        ready = [task for task in reversed(waiting) if open_ones.isdisjoint(task.depends_on)]
         return sorted(ready, key=lambda task: task.priority)
+
+    async def _is_over(self, parent: str) -> bool:
+        """Whether it has ended; forgotten, it has completed, as any other end would have taken its children along."""
+        try:
+            return (await self._engine.get_task_status(parent)).is_terminal
+        except UnknownTask:
+            return True
 
     async def _all(self, status: TaskStatus) -> list[Task]:
         """The tasks with a status, the newest first."""

@@ -68,8 +68,10 @@ class SqliteStore(LocalStore):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.halt()
-        await self._close()
-        self._desk.close()
+        try:
+            await self._close()
+        finally:
+            self._desk.close()
 
     @property
     def counts(self) -> Counts:

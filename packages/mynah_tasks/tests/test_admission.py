@@ -46,3 +46,10 @@ async def test_only_what_is_new_is_counted(start) -> None:
     for n in (1, 1, 2):
         await engine.submit_all([Task("echo", idempotency_key=f"k{n}"), Task("echo", idempotency_key=f"k{n}")])
     assert engine.queue_metrics()["tasks_enqueued"] == 2
+
+
+@pytest.mark.parametrize("number", [1, 2**70])
+async def test_the_order_of_keys_makes_no_difference(start, number) -> None:
+    engine = await start(max_workers=0)
+    task_id = await engine.submit(Task("echo", {"a": number, "b": 1}, idempotency_key="k"))
+    assert await engine.submit(Task("echo", {"b": 1, "a": number}, idempotency_key="k")) == task_id

@@ -12,7 +12,7 @@ from typing import NoReturn
 import pytest
 
 from mynah_tasks.engine import TaskEngine
-from mynah_tasks.errors import NotStorable, StoreLocked, StoreUnavailable, UnknownTask
+from mynah_tasks.errors import EngineStopped, NotStorable, StoreLocked, StoreUnavailable, UnknownTask
 from mynah_tasks.facades.facade import Unheard
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Counts, Outcome, Rules, sqlite_file
@@ -624,6 +624,10 @@ async def test_a_store_whose_closing_was_given_up_closes_once_the_disk_goes_on(p
     store = SqliteStore(path, connect=disk.connect)
     store.attach(Unheard(), Rules(), clock)
     await store.__aenter__()
+    (first,) = await store.add([Task("echo")])
+    waiting = asyncio.create_task(store.wait(first))
+    await asyncio.sleep(0)
+    await store.get(first)
     disk.commit = wait_and_commit
     adding = asyncio.create_task(store.add([Task("echo")]))
     closing = asyncio.create_task(store.__aexit__(None, None, None))
@@ -631,6 +635,8 @@ async def test_a_store_whose_closing_was_given_up_closes_once_the_disk_goes_on(p
     closing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await closing
+    with pytest.raises(EngineStopped):
+        await waiting
     may_go_on.set()
     (task_id,) = await adding
     await store._ended
