@@ -1,5 +1,6 @@
 """The asynchronous processor: the engine with all task types, under the names that its users know."""
 
+from contextlib import suppress
 from typing import Any
 
 from mynah_tasks.engine import TaskEngine
@@ -37,16 +38,12 @@ class TaskManager:
         waiting = await self._all(TaskStatus.PENDING)
         alive = {task.id for task in (*waiting, *await self._all(TaskStatus.RUNNING))}
         parents = {parent for task in waiting for parent in task.depends_on}
-        open_ones = parents & alive | {parent for parent in parents - alive if not await self._is_over(parent)}
-        ready = [task for task in reversed(waiting) if open_ones.isdisjoint(task.depends_on)]
+        for parent in parents - alive:  # may have changed meanwhile; forgotten, it has completed
+            with suppress(UnknownTask):
+                if not (await self._engine.get_task_status(parent)).is_terminal:
+                    alive.add(parent)
+        ready = [task for task in reversed(waiting) if alive.isdisjoint(task.depends_on)]
         return sorted(ready, key=lambda task: task.priority)
-
-    async def _is_over(self, parent: str) -> bool:
-        """Whether it has ended; forgotten, it has completed, as any other end would have taken its children along."""
-        try:
-            return (await self._engine.get_task_status(parent)).is_terminal
-        except UnknownTask:
-            return True
 
     async def _all(self, status: TaskStatus) -> list[Task]:
         """The tasks with a status, the newest first."""
