@@ -252,7 +252,7 @@ class Dispatcher:
             else:
                 self._fail(job, "cancelled", "It was cancelled.", is_reported=False)
             raise
-        except Exception:
+        except Exception:  # the loop of the workers: a handler's bug costs its message, and nothing else
             log.exception("%s raised", handler.name)
             self._fail(job, "bug", f"{handler.name} went wrong; the worker's log says how.")
         finally:

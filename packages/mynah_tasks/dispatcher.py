@@ -108,7 +108,7 @@ class Dispatcher:
                 return
             try:
                 claims = await self._store.claim(len(self._idle), self._has_memory)
-            except Exception:
+            except Exception:  # the loop of the workers: whatever a store raises, it is asked again
                 log.warning("no task could be taken, again in %g s", AGAIN_IN, exc_info=True)
                 with suppress(TimeoutError):
                     async with Deadline(self._clock, AGAIN_IN):

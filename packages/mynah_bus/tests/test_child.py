@@ -19,14 +19,14 @@ for loop in (uvloop, asyncio):
 subprocess.run(["echo", "alive"], preexec_fn=die_with_parent, check=True)
 """
 ORPHAN = """
-import os, signal, subprocess, time
+import os, select, signal, subprocess
 from mynah_bus.child import die_with_parent
 
 def too_late():
     parent = os.getppid()
+    end = os.pidfd_open(parent)
     os.kill(parent, signal.SIGKILL)
-    while os.getppid() == parent:
-        time.sleep(0.001)
+    select.select([end], [], [])
     die_with_parent()
 
 subprocess.run(["echo", "alive"], preexec_fn=too_late)

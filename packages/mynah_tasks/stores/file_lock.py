@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 from mynah_tasks.errors import StoreLocked, StoreUnavailable
@@ -19,12 +20,11 @@ class FileLock:
     def __init__(self, path: Path) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-            try:
+            with ExitStack() as undo:
+                self._file = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+                undo.callback(os.close, self._file)
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BaseException:
-                os.close(self._file)
-                raise
+                undo.pop_all()
         except BlockingIOError as error:
             raise StoreLocked(f"another process has the task store {path} open") from error
         except OSError as error:
