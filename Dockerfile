@@ -18,7 +18,7 @@ RUN apt-get update -qq \
  && for role in memory router llm tts stt satellite guest; do install -d -o mynah -g mynah -m 700 /secrets/$role; done \
  && install -d -o mynah -g mynah -m 700 /data /run/mynah
 COPY --from=build /venv /venv
-ENV PATH=/venv/bin:$PATH MYNAH_HOME=/data PYTHONUNBUFFERED=1
+ENV PATH=/venv/bin:$PATH MYNAH_HOME=/data PYTHONUNBUFFERED=1 GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 USER mynah
 ENTRYPOINT ["mynah"]
 CMD ["--help"]

@@ -278,13 +278,21 @@ class Dispatcher:
             self._fail(job, "no_answer", f"{handler.name} had no answer.", is_reported=False)
 
     def _say(self, job: Job, message: Message) -> None:
-        """Send what a handler said: an answer to who asked, and what belongs to a turn to all who follow it too."""
+        """Send what a handler said: an answer to who asked, and what belongs to a turn to all who follow it too.
+
+        News goes first when it is in the first place for somebody else: what was heard is for the router to answer.
+        """
         answers = job.desk.answers
         if job.reply_to is None or type(message) not in answers:
             self._bus.publish(message)
             return
+        contract = message.contract
+        is_news = job.context.turn is not None and contract.body is None and isinstance(message, Event | Stream)
+        is_urgent = is_news and not job.context.source.startswith(contract.to[0].value)
+        if is_urgent:
+            self._bus.publish(message)
         self._answer(job, message, is_last=type(message) is answers[-1])
-        if job.context.turn is not None and message.contract.body is None and isinstance(message, Event | Stream):
+        if is_news and not is_urgent:
             self._bus.publish(message)
 
     # -- answers

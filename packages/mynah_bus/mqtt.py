@@ -1,13 +1,15 @@
 """One connection to an MQTT 5 broker; the only module that knows the client library.
 
-gmqtt connects, subscribes and says goodbye. PUBLISH and PUBACK, the packets that are many, are read as they arrive and
-leave together, once in a turn of the event loop: a write of its own for each costs more than all else. A PUBACK waits a
-little for something to leave with.
+gmqtt connects, subscribes and says goodbye. PUBLISH and PUBACK, the packets that are many, are read as they arrive. The
+first that is written in a turn of the event loop leaves at once, while its sender goes on with what follows; the others
+leave together at the end of the turn: a write of its own for each costs more than all else. A PUBACK waits a little for
+something to leave with.
 """
 
 import asyncio
 import contextlib
 import logging
+import os
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -153,7 +155,7 @@ class Connection:
         return self._protocol.backlog if self._protocol else 0
 
     def send(self, data: bytes) -> None:
-        """Send the bytes of a packet with this turn of the loop."""
+        """Send the bytes of a packet, at the latest with this turn of the loop."""
         if self._protocol is not None:
             self._protocol.write_data(data)
 
@@ -306,7 +308,7 @@ class _Quiet(MQTTConnection):  # type: ignore[misc]
 
 
 class _Protocol(MQTTProtocol):  # type: ignore[misc]
-    """Hands packets on as they are read, and writes once in a turn of the loop."""
+    """Hands packets on as they are read; writes the first of a turn of the loop at once, the others at its end."""
 
     def __init__(self, reports: Connection, **gmqtts: Any) -> None:
         super().__init__(**gmqtts)
@@ -314,6 +316,10 @@ class _Protocol(MQTTProtocol):  # type: ignore[misc]
         self._cutter = Cutter(self._read)
         self._out: list[bytes] = []
         self._waiting = 0
+        self._socket: int | None = None
+        """What may be written to past the transport, which keeps everything until the turn of the loop ends."""
+        self._has_written = False
+        """Whether something has left in this turn of the loop."""
         self._acks: list[bytes] = []
         self._acks_leave: asyncio.TimerHandle | None = None
         self.transport: asyncio.Transport
@@ -327,11 +333,14 @@ class _Protocol(MQTTProtocol):  # type: ignore[misc]
         """Begin, without gmqtt's reading loop."""
         BaseMQTTProtocol.connection_made(self, transport)
         self.transport = transport
+        if transport.get_extra_info("sslcontext") is None:
+            self._socket = transport.get_extra_info("socket").fileno()
         self._reports.made(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Report it, where gmqtt would connect again."""
         BaseMQTTProtocol.connection_lost(self, exc)
+        self._socket = None
         self._out.clear()
         self._acks.clear()
         if self._acks_leave is not None:
@@ -368,14 +377,35 @@ class _Protocol(MQTTProtocol):  # type: ignore[misc]
         self.flush()
 
     def write_data(self, data: bytes) -> None:
-        """Write with this turn of the loop, after what is ready to run in it."""
-        if not self._out:
+        """Write: at once, or with this turn of the loop, after what is ready to run in it."""
+        if not self._has_written:
+            self._has_written = True
             self._loop.call_soon(self._after_this)
-        self._out.append(data)
-        self._waiting += len(data)
+            data = self._write_now(data)
+        if data:
+            self._out.append(data)
+            self._waiting += len(data)
+
+    def _write_now(self, data: bytes) -> bytes:
+        """Write, after the acknowledgements, what the network takes; returns the rest."""
+        transport = self.transport
+        if self._socket is None or transport.is_closing() or transport.get_write_buffer_size():
+            return data
+        self._reports.pulse.said()
+        out = b"".join((*self._acks, data))
+        self._acks.clear()
+        try:
+            return out[os.write(self._socket, out) :]
+        except OSError:  # it takes nothing, or the connection is lost, of which the transport tells
+            return out
 
     def _after_this(self) -> None:
-        self._loop.call_soon(self.flush)
+        self._loop.call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._has_written = False
+        if self._out:
+            self.flush()
 
     def flush(self) -> None:
         """Write what waits."""
