@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -54,8 +53,7 @@ class Live:
         self._on_end = on_end
         self._is_excuse = False
         """Whether it is answered by saying that it cannot be answered."""
-        self._earlier = asyncio.Event()
-        self._awake_at = math.inf
+        self._alarm: asyncio.TimerHandle | None = None
         self._to_say: asyncio.Queue[Sentence | None] = asyncio.Queue()
         self._thinking: asyncio.Task[None] | None = None
         self._told: State | None = None
@@ -136,19 +134,6 @@ class Live:
 
     # -- what it does by itself
 
-    async def watch(self) -> None:
-        """Say what is due as time passes, until it is over."""
-        now = asyncio.get_running_loop().time
-        while (due := self.turn.due_in()) is not None:
-            self._earlier.clear()
-            self._awake_at = now() + due
-            try:
-                async with asyncio.timeout_at(self._awake_at):
-                    await self._earlier.wait()
-            except TimeoutError:
-                self._put(self.turn.tick())
-                self.tell()
-
     async def speak(self) -> None:
         """Have the sentences spoken, one after the other, to the last; then tell the satellite how many there were."""
         spoken = 0
@@ -198,16 +183,26 @@ class Live:
         self._news.clear()
 
     def _look_at_clock(self) -> None:
-        """Wake who watches if something is due earlier than it was; what is due later is seen then."""
+        """Have `_ring` called when something is due; if that is later than it was, it is seen then."""
         due = self.turn.due_in()
-        if due is None or asyncio.get_running_loop().time() + due < self._awake_at:
-            self._earlier.set()
+        loop = asyncio.get_running_loop()
+        if self._alarm is not None:
+            if due is not None and self._alarm.when() <= loop.time() + due:
+                return
+            self._alarm.cancel()
+        self._alarm = None if due is None else loop.call_later(due, self._ring)
+
+    def _ring(self) -> None:
+        """Say what is due."""
+        self._alarm = None
+        self._put(self.turn.tick())
+        self.tell()
 
     def _event(self) -> Callable[[], TurnEvent]:
         """The news of the phase that was reached, to be made when there is time."""
         turn = self.turn
-        steps = turn.steps
-        ended = steps[-1] if turn.state.is_over else steps[-2] if len(steps) > 1 else None
+        ended = turn.ended_step
+        steps = turn.steps if turn.state.is_over else ()
         return partial(
             TurnEvent,
             turn_id=self.id,
@@ -220,7 +215,7 @@ class Live:
             intent=self.intent,
             reply=turn.answer,
             error=self.error,
-            steps=[Step(name=step.name, ms=step.ms) for step in steps] if turn.state.is_over else [],
+            steps=[Step(name=step.name, ms=step.ms) for step in steps],
         )
 
     def _end(self) -> None:

@@ -111,6 +111,11 @@ class Turn:
         return self._waterfall.steps
 
     @property
+    def ended_step(self) -> Step | None:
+        """The step that ended last."""
+        return self._waterfall.ended
+
+    @property
     def total_us(self) -> int:
         """How long the turn took, or has taken so far, in microseconds."""
         return self._waterfall.total_us

@@ -41,6 +41,17 @@ class Waterfall:
         return tuple(Step(name, end - began) for (name, began), end in zip(self._begun, ends, strict=True))
 
     @property
+    def ended(self) -> Step | None:
+        """The step that ended last."""
+        if self._ended is not None:
+            name, began = self._begun[-1]
+            return Step(name, self._ended - began)
+        if len(self._begun) == 1:
+            return None
+        (name, began), (_, end) = self._begun[-2:]
+        return Step(name, end - began)
+
+    @property
     def total_us(self) -> int:
         """How long it took, or has taken so far, in microseconds."""
         return self._until() - self._begun[0][1]

@@ -276,7 +276,6 @@ class Conversation:
             on_end=self._ended,
         )
         self._turns.add(live)
-        self._tasks.start(live.watch(), "watch", failed=lambda: live.fail(WENT_WRONG))
         if satellite:
             self._tasks.start(live.speak(), "speak", failed=lambda: live.fail(WENT_WRONG))
         return live

@@ -41,6 +41,7 @@ class Sieve:
         self._sets = sets
         self._where: list[tuple[int, str, int]] = []
         self._required: list[list[frozenset[str]]] = []
+        self._requiring: defaultdict[frozenset[str], int] = defaultdict(int)
         self._with_piece: defaultdict[str, int] = defaultdict(int)
         for which, intents in enumerate(sets):
             if intents.skip_words or intents.settings.ignore_whitespace:
@@ -65,19 +66,21 @@ class Sieve:
         left = set[tuple[int, str, int]]()
         while could:
             index = could.bit_length() - 1
-            could ^= 1 << index
-            if self._where[index] not in left and self._has_literals(heard.text, index):
+            lacking = self._lacking(heard.text, index)
+            could &= ~(lacking or 1 << index)
+            if not lacking:
                 left.add(self._where[index])
         return tuple(_only(intents, which, left) for which, intents in enumerate(self._sets))
 
-    def _has_literals(self, text: str, index: int) -> bool:
+    def _lacking(self, text: str, index: int) -> int:
+        """The sentences, as bits, that require the same literal that a text lacks as this one; 0 when it lacks none."""
         for clause in self._required[index]:
             for literal in clause:
                 if literal in text:
                     break
             else:
-                return False
-        return True
+                return self._requiring[clause]
+        return 0
 
     def _put_together(self, word: str) -> int:
         """The sentences, as bits, that have a word in one piece or in several (`timer` and `s`)."""
@@ -98,6 +101,8 @@ class Sieve:
         self._where.append(where)
         # The clause that most texts lack comes first.
         self._required.append(sorted(sentence.get_required_clauses(rules), key=_commonness))
+        for clause in self._required[-1]:
+            self._requiring[clause] |= bit
         for piece in pieces.of(sentence.expression):
             self._with_piece[piece] |= bit
 

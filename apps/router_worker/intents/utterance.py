@@ -31,6 +31,7 @@ _TYPED = (
     (re.compile(r"\b(\d+)[ -]?mins?\b"), r"\1 minutes"),
     (re.compile(r"\b(\d+)[ -]?secs?\b"), r"\1 seconds"),
 )
+_MAY_BE_TYPED = re.compile(r"[-\d]")
 _GAPS = re.compile(r"[\s;:!?\"“”()]+|[.…]+(?=\s|$)|(?<=\s)[-\u2013\u2014]+(?=\s)")
 _COMMAS = re.compile(r"(?:\s*,)+\s*")
 _LISTS_THINGS = re.compile(r"(?:add|put|remove|delete|take|(?:we|i) need) ")
@@ -49,8 +50,9 @@ class Trimmer:
         """The command in lower case, without punctuation around words; fillers alone are kept."""
         text = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'")
         text = " ".join(_GAPS.sub(" ", text).split())
-        for typed, spoken in _TYPED:
-            text = typed.sub(spoken, text)
+        if _MAY_BE_TYPED.search(text):
+            for typed, spoken in _TYPED:
+                text = typed.sub(spoken, text)
         while (shorter := self._once(text)) != text:
             text = shorter
         listed = " and " if _LISTS_THINGS.match(text) else " "

@@ -72,9 +72,8 @@ async def test_what_is_over_is_told_once(stage):
 async def test_a_turn_that_nobody_goes_on_with_ends_by_itself_and_silences_its_satellite(stage):
     live = await begun(stage, typed=None, listening_s=0.01)
 
-    await live.watch()
+    await live.ended.wait()
 
-    assert live.ended.is_set()
     assert (await stage.next(SatelliteControl)).action == "stop"
 
 
@@ -95,7 +94,7 @@ async def test_an_answer_that_stops_in_the_middle_fails_within_the_silence_that_
     live = await begun(stage, silence_s=0.01)
     live.say("Let me see.", by="llm")
 
-    await live.watch()
+    await live.ended.wait()
 
     assert live.error == "I encountered an error: that took too long."
 
