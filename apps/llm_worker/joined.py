@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 
 
-async def joined(deltas: AsyncIterator[str]) -> AsyncIterator[str]:
-    """The deltas in their order, those together that are there together; none waits for the next."""
+async def joined(deltas: AsyncIterator[str]) -> AsyncIterator[tuple[str, bool]]:
+    """The deltas in their order, those together that are there together, and whether the end is there with them.
+
+    None waits for the next, or to know that it is the last.
+    """
     ready: list[str] = []
     news = asyncio.Event()
 
@@ -25,7 +28,7 @@ async def joined(deltas: AsyncIterator[str]) -> AsyncIterator[str]:
             if ready:
                 delta = "".join(ready)
                 ready.clear()
-                yield delta
+                yield delta, reading.done() and not reading.cancelled() and reading.exception() is None
         reading.result()
     finally:
         if not reading.done():

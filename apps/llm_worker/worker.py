@@ -66,9 +66,9 @@ class Thinking:
                 temperature=request.temperature,
             )
             try:
-                async for delta in joined(self._model.stream(prompt)):
+                async for delta, is_last in joined(self._model.stream(prompt)):
                     first = first or time.perf_counter()
-                    yield LlmDelta(delta=delta, seq=len(deltas))
+                    yield LlmDelta(delta=delta, seq=len(deltas), last=is_last)
                     deltas.append(delta)
             except ModelError as error:
                 raise EngineFailed(str(error)) from error

@@ -66,6 +66,7 @@ class Memory:
             context_window=query.context_window,
             without_turn=current().turn or "",
         )
+        began = time.perf_counter()
         try:
             found = await in_thread(self._store.query, question)
         except MemoryStoreError as error:
@@ -85,6 +86,7 @@ class Memory:
             strategy=found.strategy_used,
             tokens=found.total_tokens,
             truncated=found.truncated,
+            ms=1e3 * (time.perf_counter() - began),
         )
 
     @handles(waiting=OVERHEARD)

@@ -92,30 +92,30 @@ class Mind:
         history = self._conversations.history(live.session)
         request = LlmRequest(text=text[:LONGEST_QUESTION], history=history, user=user)
         splitter, reader = SentenceSplitter(), Reader()
-        async for piece in _text(self._bus.stream(request, timeout=THOUGHT_WITHIN)):
+        async for piece, is_last in _text(self._bus.stream(request, timeout=THOUGHT_WITHIN)):
             if live.satellite:
-                for sentence in splitter.feed(piece):
+                for sentence in (*splitter.feed(piece), *(splitter.flush() if is_last else ())):
                     live.say(reader.read(sentence), by="llm")
             else:
                 live.write(piece, by="llm")
-        for sentence in splitter.flush():
-            live.say(reader.read(sentence), by="llm")
         if live.turn.answer:
             live.complete("llm")
         else:
             live.fail(NOTHING_SAID)
 
 
-async def _text(answer: AsyncIterator[Message]) -> AsyncIterator[str]:
-    """The text of an answer as it comes; pieces may be lost on their way, the whole answer has what they said."""
+async def _text(answer: AsyncIterator[Message]) -> AsyncIterator[tuple[str, bool]]:
+    """The text of an answer as it comes, and whether it ends with that.
+
+    Pieces may be lost on their way, the whole answer has what they said.
+    """
     known, pieces = "", 0
     async for part in answer:
         if isinstance(part, LlmResponse):
-            if part.reply.startswith(known):
-                yield part.reply.removeprefix(known)
+            yield part.reply.removeprefix(known) if part.reply.startswith(known) else "", True
         elif isinstance(part, LlmDelta) and part.seq == pieces:
             known, pieces = known + part.delta, pieces + 1
-            yield part.delta
+            yield part.delta, part.last
 
 
 def _say(live: Live, text: str, by: str) -> None:

@@ -21,6 +21,8 @@ class LlmDelta(Stream, topic="llm/stream", by=Role.LLM, to=(Role.ROUTER, Role.SK
 
     delta: str
     seq: int = 0
+    last: bool = False
+    """Nothing follows it; where that is not known in time, no piece is the last."""
 
 
 class LlmResponse(Event, topic="llm/response", by=Role.LLM, to=(Role.ROUTER, Role.SKILL)):

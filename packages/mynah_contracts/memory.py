@@ -33,6 +33,8 @@ class MemoryResults(Event, topic="memory/results", by=Role.MEMORY, to=(Role.LLM,
     """How it was found; `lexical`: by words alone, where no embedding model is there."""
     tokens: int = 0
     truncated: bool = False
+    ms: float = 0.0
+    """Time that searching took."""
 
 
 class MemoryQuery(

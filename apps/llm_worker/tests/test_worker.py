@@ -122,12 +122,12 @@ async def test_deltas_that_come_at_once_are_sent_as_one():
         deltas = []
         async for part in bus.stream(LlmRequest(text="count")):
             if isinstance(part, LlmDelta):
-                deltas.append((part.delta, part.seq))
+                deltas.append((part.delta, part.seq, part.last))
                 gate.open()
             else:
                 whole = part
 
-        assert deltas == [("One two three ", 0), ("four.", 1)]
+        assert deltas == [("One two three ", 0, False), ("four.", 1, True)]
         assert (whole.reply, whole.deltas) == ("One two three four.", 2)
 
 

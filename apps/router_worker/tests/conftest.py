@@ -122,12 +122,13 @@ class Voice:
 
 @dataclass
 class Model:
-    """Answers everything with the same deltas, but for those that are lost; waits before some of them."""
+    """Answers everything with the same deltas, but for those that are lost; waits before some of them, or the end."""
 
     deltas: tuple[str, ...] = ("This is ", "an answer.")
     pause_before: dict[int, asyncio.Event] = field(default_factory=dict)
     failure: str = ""
     lost: frozenset[int] = frozenset()
+    marks_last: bool = False
     requests: list[LlmRequest] = field(default_factory=list)
 
     @handles(at_once=32)
@@ -137,7 +138,9 @@ class Model:
             if seq in self.pause_before:
                 await self.pause_before[seq].wait()
             if seq not in self.lost:
-                yield LlmDelta(delta=delta, seq=seq)
+                yield LlmDelta(delta=delta, seq=seq, last=self.marks_last and seq == len(self.deltas) - 1)
+        if len(self.deltas) in self.pause_before:
+            await self.pause_before[len(self.deltas)].wait()
         if self.failure:
             raise EngineFailed(self.failure)
         yield LlmResponse(reply="".join(self.deltas))

@@ -69,6 +69,20 @@ async def test_the_first_sentence_is_spoken_before_the_last_delta_is_there(house
         assert home.said("t") == ["Penguins live in the south.", "They like fish."]
 
 
+async def test_the_last_delta_is_spoken_before_the_whole_answer_is_there(house, model):
+    more = asyncio.Event()
+    async with house(model=model(deltas=("One. ", "And two"), marks_last=True, pause_before={2: more})) as home:
+        await home.wake("t")
+        await home.hear("t", STORY)
+        said = [(await home.stage.next(Say)).text, (await home.stage.next(Say)).text]
+
+        more.set()
+
+        assert said == ["One.", "And two"]
+        assert (await home.ended("t")).reply == "One. And two"
+        assert home.said("t") == said
+
+
 async def test_a_delta_that_was_lost_is_made_up_for_by_the_whole_answer(house, model):
     async with house(model=model(deltas=("One. ", "Two. ", "Three."), lost=frozenset({1}))) as home:
         ended = await home.ask("t", STORY)
