@@ -1,11 +1,11 @@
 """How long a turn takes, what the fleet costs while nobody speaks, and how soon it is there; the last line is JSON.
 
 Real processes over a real broker. Null engines say what the house itself takes of a turn that goes all the way:
-utterance, transcript, no intent, memory, language model, sentence, first piece of speech. What recogniser and
-synthesizer tell that they took of that turn, the way to their process and thread, is not counted and stands beside it,
-and so do the whole and the time that as many messages take between clients in C, which tells how fast the machine is.
-One turn begins when all is quiet after the one before, and the memory is asked but keeps nothing: it would hold one
-sentence hundreds of times, and what searching costs has a figure of its own.
+utterance, transcript, no intent, memory, language model, sentence, first piece of speech. What recogniser, synthesizer
+and the memory's search tell that they took of that turn, the way to their process and threads, is not counted and
+stands beside it, and so do the whole and the time that as many messages take between clients in C, which tells how
+fast the machine is. One turn begins when all is quiet after the one before, and the memory keeps nothing: it would hold
+one sentence hundreds of times.
 
 The embedded engines say what a person waits: from the end of their speech, silence that ends it included, to the
 first sound of the answer.
@@ -38,6 +38,7 @@ from mynah_audio.writer import WavWriter
 from mynah_bus import Bus, BusSettings, Received, Worker, conversation, new_id
 from mynah_bus.mqtt import Address
 from mynah_contracts import (
+    MemoryResults,
     PlaybackControl,
     PlaybackStatus,
     Role,
@@ -143,11 +144,13 @@ class Took:
     """Hosting the recogniser: to its process and back."""
     synthesizer: float
     """Hosting the synthesizer: to its thread and back, with the first piece."""
+    search: float
+    """Hosting the memory's search: to its thread and back, with nothing found."""
 
     @property
     def own(self) -> float:
         """All but the engines."""
-        return self.whole - self.recogniser - self.synthesizer
+        return self.whole - self.recogniser - self.synthesizer - self.search
 
 
 async def own_cost(fleet: Fleet) -> list[Took]:
@@ -159,6 +162,7 @@ async def own_cost(fleet: Fleet) -> list[Took]:
         async with (
             bus.listening(Speech, SatelliteControl, TurnEvent) as heard,
             guest.listening(Said) as said,
+            guest.listening(MemoryResults) as found,
         ):
             for _ in range(WARM_UP + TURNS):
                 turn = new_id()
@@ -175,9 +179,10 @@ async def own_cost(fleet: Fleet) -> list[Took]:
                     await until(heard, turn, SatelliteControl)  # no sentence follows
                     bus.publish(PlaybackStatus(event="speaking_end", satellite=PLACE))
                     await until_phase(heard, turn, "done")
-                spoken = (await anext(said)).message
+                spoken, searched = (await anext(said)).message, (await anext(found)).message
                 assert isinstance(spoken, Said)
-                turns.append(Took(whole, recogniser, spoken.first_ms))
+                assert isinstance(searched, MemoryResults)
+                turns.append(Took(whole, recogniser, spoken.first_ms, searched.ms))
                 await asyncio.sleep(QUIET_S)
     return turns[WARM_UP:]
 
@@ -383,6 +388,7 @@ async def measured() -> dict[str, Any]:
         "whole_p50_ms": rounded(median(turn.whole for turn in turns)),
         "null_recogniser_ms": rounded(median(turn.recogniser for turn in turns)),
         "null_synthesizer_ms": rounded(median(turn.synthesizer for turn in turns)),
+        "search_ms": rounded(median(turn.search for turn in turns)),
         **way,
     }
     asked = {"home_assistant_silence_alone_ms": 700, "asked": SPOKEN, "answered": len(sounds)}

@@ -30,8 +30,8 @@ from mynah_resilience.files import write_whole
 BROKER_PAUSE_S = 2.0
 """The longest time that nobody hears anybody, because the broker has died again and again."""
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
-"""A worker sleeps most of the time, and awakes to memory that the processor has forgotten: pages of 2 MB are found
-sooner (glibc 2.35; others ignore it, and so does a kernel that has none)."""
+"""Who sleeps most of the time awakes to memory that the processor has forgotten: pages of 2 MB are found sooner (glibc
+2.35; others ignore it, and so does a kernel that has none)."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -59,6 +59,7 @@ class Stop:
 async def up(settings: BusSettings, scale: Mapping[Role, int]) -> None:
     """Run the fleet until SIGINT or SIGTERM; what it keeps is for its owner only."""
     os.umask(OWNER_ONLY)
+    os.environ.setdefault("GLIBC_TUNABLES", HUGE_PAGES)  # of the broker and the workers
     stop = Stop()
     board = Board(stop.ask)
     began = time.monotonic()
@@ -183,7 +184,6 @@ def _specs(settings: BusSettings, scale: Mapping[Role, int]) -> list[Spec]:
         "MYNAH_HOME": str(settings.home),
         "MYNAH_BROKER_URL": settings.broker_url,
         "GOMP_SPINCOUNT": "0",  # small models wait for work, they do not spin for it
-        "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", HUGE_PAGES),
     }
     return [Spec(role, str(number), environment) for role in MODULES for number in range(1, scale.get(role, 1) + 1)]
 
