@@ -9,7 +9,7 @@ from mynah_tasks.alarms import Alarms
 from mynah_tasks.errors import QueueFull, StaleClaim, UnknownTask
 from mynah_tasks.graph import Graph
 from mynah_tasks.ready import ReadyQueue
-from mynah_tasks.records import DEADLY, SOLITUDE, Moment, Past, Record
+from mynah_tasks.records import BY_SEQ, DEADLY, SOLITUDE, Moment, Past, Record
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Counts, Outcome, Rules
 from mynah_tasks.task import Entry, Task, TaskResult, new_id
@@ -93,20 +93,24 @@ class Book:
         """The tasks that have not ended, in the order of their acceptance."""
         return list(self._records.values())
 
+    def recent(self) -> list[Record]:
+        """What the archive does not answer for, in the order of acceptance: what is live, and what has ended lately."""
+        return sorted((*self._records.values(), *self._ended), key=BY_SEQ) if self._ended else self.live()
+
     def find(self, task_id: str) -> Entry | None:
         """The task and how far it is."""
         record = self._records.get(task_id) or self._touched.get(task_id)
         if record:
             return record.entry
         past = self._archive.find(task_id)
-        return past and Entry(past.task, past.state)
+        return past and past.entry
 
     def find_key(self, key: str) -> Entry | None:
         """The task with this idempotency key and how far it is."""
         if record := self._keys.get(key):
             return record.entry
         past = self._archive.find_key(key)
-        return past and Entry(past.task, past.state)
+        return past and past.entry
 
     def take_changes(self) -> Changes:
         """What has happened since the last call; from now on the archive answers for what has ended."""

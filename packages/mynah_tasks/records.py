@@ -1,5 +1,6 @@
 """What is known about one task."""
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from mynah_tasks.states import TaskStatus, step
@@ -70,6 +71,10 @@ class Record:
         """Take a step of the state machine."""
         self.status = step(self.status, status)
 
+    def is_listed(self, status: TaskStatus | None, tag: str | None, end: int) -> bool:
+        """Whether it belongs to the tasks with that status and tag that were accepted before number `end`."""
+        return self.seq < end and (status is None or self.status is status) and (tag is None or tag in self.task.tags)
+
     @property
     def entry(self) -> Entry:
         """How far it is, for those who ask."""
@@ -82,6 +87,8 @@ class Record:
         )
 
 
+BY_SEQ = attrgetter("seq")
+"""In the order of acceptance."""
 DEADLY = frozenset({TaskStatus.FAILED, TaskStatus.TIMEOUT})
 """The outcomes that make a dead letter."""
 
@@ -97,3 +104,8 @@ class Past(NamedTuple):
     """Of its last claim."""
     is_dead: bool
     """Whether it is a dead letter."""
+
+    @property
+    def entry(self) -> Entry:
+        """What became of it, for those who ask."""
+        return Entry(self.task, self.state)

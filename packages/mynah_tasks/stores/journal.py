@@ -10,7 +10,7 @@ from mynah_tasks.records import DEADLY, Moment, Past, Record
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores.coding import decode, decode_task, encode, encode_task
 from mynah_tasks.stores.sqlite_file import VERSION
-from mynah_tasks.task import DeadLetter, Entry, TaskResult
+from mynah_tasks.task import DeadLetter, TaskResult
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +29,10 @@ SELECT spec, id, status, result, error, execution_time, created_at, completed_at
 FROM task JOIN state USING (seq)
 """
 READ_LIVE = f"""
-SELECT spec, id, seq, created_at, status, attempts, crashes, token, error, pause, paused_at
-FROM task JOIN state USING (seq) WHERE status IN {LIVE} ORDER BY state.seq
+SELECT spec, id, task.seq, created_at, status, attempts, crashes, token, error, pause, paused_at
+FROM task LEFT JOIN state USING (seq) WHERE status IS NULL OR status IN {LIVE} ORDER BY task.seq
 """
+"""A task that nobody has begun has no state yet: to accept one writes as little as can be."""
 
 END = "SELECT change, seq FROM task JOIN state USING (seq) WHERE id = ? AND completed_at IS NOT NULL"
 
@@ -85,25 +86,32 @@ class Journal:
         for row in self._db.execute(READ_LIVE):
             spec, task_id, seq, created_at, status, attempts, crashes, token, error, pause, paused_at = row
             record = Record(decode_task(spec, task_id), seq, created_at, now.monotonic)
-            record.status = TaskStatus(status)
-            record.attempts, record.crashes, record.token, record.error = attempts, crashes, token, error
+            if status is not None:
+                record.status = TaskStatus(status)
+                record.attempts, record.crashes, record.token, record.error = attempts, crashes, token, error
             kept.records.append(record)
             if pause is not None:
                 # However the wall clock was set meanwhile, nobody waits longer than was agreed.
                 kept.waits[task_id] = min(max(paused_at + pause - now.wall, 0.0), pause)
         return kept
 
-    def entries(self, *, status: TaskStatus | None, tag: str | None, limit: int, before: str | None) -> list[Entry]:
-        """A page of tasks, the newest first."""
-        seq, query, values = "state.seq", f"{READ} WHERE true", list[object]()
+    def ended(self, *, status: TaskStatus | None, tag: str | None, limit: int, end: int) -> list[Past]:
+        """Tasks that had ended by the last commit, of those accepted before number `end`, the newest first."""
+        seq, query, values = "state.seq", f"{READ} WHERE", list[object]()
         if tag is not None:
-            seq, query, values = "tag.seq", f"{READ} JOIN tag USING (seq) WHERE tag.tag = ?", [tag]
-        if before is not None:
-            query, values = f"{query} AND {seq} < (SELECT seq FROM task WHERE id = ?)", [*values, before]
+            seq, query, values = "tag.seq", f"{READ} JOIN tag USING (seq) WHERE tag.tag = ? AND", [tag]
         if status is not None:
-            query, values = f"{query} AND status = ?", [*values, str(status)]
-        pasts = self._read(f"{query} ORDER BY {seq} DESC LIMIT ?", *values, _within_64_bits(limit))
-        return [Entry(past.task, past.state) for past in pasts]
+            query, values = f"{query} status = ? AND", [*values, str(status)]
+        query = f"{query} {seq} < ? AND completed_at IS NOT NULL ORDER BY {seq} DESC LIMIT ?"
+        return self._read(query, *values, end, limit)
+
+    def seq(self, task_id: str) -> int:
+        """The number of a task in the order of acceptance; 0 if it is not in the file."""
+        try:
+            number: int = self._number("SELECT coalesce(max(seq), 0) FROM task WHERE id = ?", task_id)
+        except UnicodeEncodeError:
+            return 0  # what is no text is not in the file either
+        return number
 
     def letters(self, *, limit: int, before: str | None) -> list[DeadLetter]:
         """A page of dead letters, the newest first; see `Store.dead_letters`."""
@@ -112,7 +120,7 @@ class Journal:
             query, values = f"{query} AND (state.change, state.seq) < ({END})", [before]
         query = f"{query} ORDER BY state.change DESC, state.seq DESC LIMIT ?"
         pasts = self._read(query, *values, _within_64_bits(limit))
-        return [DeadLetter.of(Entry(past.task, past.state)) for past in pasts]
+        return [DeadLetter.of(past.entry) for past in pasts]
 
     # What is to be written
 
@@ -159,7 +167,7 @@ class Journal:
             db.executemany("INSERT INTO task VALUES (?, ?, ?, ?, ?)", [self._constants(record) for record in new])
             if tags := [(tag, record.seq) for record in new for tag in record.task.tags]:
                 db.executemany("INSERT INTO tag VALUES (?, ?)", tags)
-        db.executemany(WRITE, [self._variables(record, now) for record in touched])
+        db.executemany(WRITE, [self._variables(record, now) for record in touched if not self._is_as_accepted(record)])
         ended = [record for record in touched if record.outcome]
         dead = self.dead + sum(record.status in DEADLY for record in ended) - len(self._buried)
         past = self._past + sum(record.status not in DEADLY for record in ended) + len(self._buried)
@@ -178,8 +186,13 @@ class Journal:
         witness = next(iter(touched), None)
         if witness is None:
             return False
-        row = db.execute("SELECT change FROM state WHERE seq = ?", (witness.seq,)).fetchone()
-        if row != (self._change,):
+        if self._is_as_accepted(witness):
+            found = db.execute("SELECT seq FROM task WHERE id = ?", (witness.task.id,)).fetchone()
+        else:
+            found = db.execute(
+                "SELECT seq FROM state WHERE (seq, change) = (?, ?)", (witness.seq, self._change)
+            ).fetchone()
+        if found != (witness.seq,):
             return False
         self._db = db
         self.discard()
@@ -230,6 +243,10 @@ class Journal:
     def _delete(self, seqs: Sequence[tuple[int]]) -> None:
         for table in ("task", "state", "tag"):
             self._db.executemany(f"DELETE FROM {table} WHERE seq = ?", seqs)
+
+    def _is_as_accepted(self, record: Record) -> bool:
+        """Whether a task is new, and nothing has happened to it yet."""
+        return record.seq > self.last_seq and not record.token and record.outcome is None
 
     def _constants(self, record: Record) -> tuple[object, ...]:
         task = record.task

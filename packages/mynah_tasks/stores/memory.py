@@ -1,16 +1,14 @@
 """A store without a disk: fast, and gone with its process."""
 
 import sys
-from bisect import bisect_left
 from heapq import nlargest
 from itertools import chain, islice
-from operator import attrgetter
 from types import TracebackType
 from typing import Self, TypeVar
 
 from mynah_tasks.book import Book
 from mynah_tasks.errors import EngineStopped
-from mynah_tasks.records import Moment, Record
+from mynah_tasks.records import BY_SEQ, Moment
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Counts
 from mynah_tasks.stores.local import LocalStore, Step
@@ -18,8 +16,6 @@ from mynah_tasks.stores.shelf import Shelf
 from mynah_tasks.task import DeadLetter, Entry, TaskResult
 
 T = TypeVar("T")
-
-BY_SEQ = attrgetter("seq")
 
 
 class MemoryStore(LocalStore):
@@ -72,17 +68,12 @@ class MemoryStore(LocalStore):
     ) -> list[Entry]:
         """Tasks, the newest first."""
         limit = max(0, min(limit, sys.maxsize))
-        live, ended = self._opened().live(), self._shelf.all()
+        live, ended, end = self._opened().live(), self._shelf.all(), sys.maxsize
         if before is not None:
             end = next((record.seq for record in chain(live, ended) if record.task.id == before), 0)
-            del live[bisect_left(live, end, key=BY_SEQ) :]
-            ended = [record for record in ended if record.seq < end]
-
-        def wanted(record: Record) -> bool:
-            return (status is None or record.status is status) and (tag is None or tag in record.task.tags)
-
-        newest = [*islice(filter(wanted, reversed(live)), limit), *nlargest(limit, filter(wanted, ended), key=BY_SEQ)]
-        return [record.entry for record in sorted(newest, key=BY_SEQ, reverse=True)[:limit]]
+        newest_live = islice((each for each in reversed(live) if each.is_listed(status, tag, end)), limit)
+        listed = (each for each in ended if each.is_listed(status, tag, end))
+        return [each.entry for each in nlargest(limit, chain(newest_live, listed), key=BY_SEQ)]
 
     async def dead_letters(self, *, limit: int = 100, before: str | None = None) -> list[DeadLetter]:
         """Dead letters; see `Store.dead_letters`."""

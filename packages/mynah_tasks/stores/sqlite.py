@@ -1,7 +1,10 @@
 """A store in one SQLite file: what it has accepted survives its process and, the disk permitting, a power cut."""
 
 import asyncio
+import sys
 from collections.abc import Sequence
+from heapq import nlargest
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
@@ -9,7 +12,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from mynah_tasks.book import Book
 from mynah_tasks.clock import AGAIN_IN
 from mynah_tasks.errors import EngineStopped, StoreUnavailable
-from mynah_tasks.records import Moment
+from mynah_tasks.records import BY_SEQ, Moment, Past, Record
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Counts, Outcome
 from mynah_tasks.stores.coding import as_stored, encode, encode_task
@@ -109,10 +112,19 @@ class SqliteStore(LocalStore):
     async def entries(
         self, *, status: TaskStatus | None = None, tag: str | None = None, limit: int = 100, before: str | None = None
     ) -> list[Entry]:
-        """Tasks as of the last commit, the newest first."""
-        return await self._run(
-            lambda *_: self._keeper.journal.entries(status=status, tag=tag, limit=limit, before=before)
-        )
+        """Tasks, the newest first."""
+        limit = max(0, min(limit, sys.maxsize))
+
+        def step(book: Book, _: Moment) -> list[Entry]:
+            journal, recent, end = self._keeper.journal, book.recent(), sys.maxsize
+            if before is not None:
+                end = next((record.seq for record in recent if record.task.id == before), 0) or journal.seq(before)
+            listed = islice((each for each in reversed(recent) if each.is_listed(status, tag, end)), limit)
+            ended = journal.ended(status=status, tag=tag, limit=limit, end=end)
+            newest: list[Record | Past] = nlargest(limit, chain(listed, ended), key=BY_SEQ)
+            return [each.entry for each in newest]
+
+        return await self._run(step)
 
     async def dead_letters(self, *, limit: int = 100, before: str | None = None) -> list[DeadLetter]:
         """Dead letters as of the last commit; see `Store.dead_letters`."""

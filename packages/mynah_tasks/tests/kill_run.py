@@ -140,7 +140,7 @@ def judge(path: Path, said: list[str]) -> dict[str, object]:
     accepted = {line.split()[1] for line in said if line.startswith("accepted")}
     seen = {line.split()[1]: line.split()[2] for line in said if line.startswith("saw")}
     with contextlib.closing(sqlite3.connect(path)) as db:
-        found = dict(db.execute("SELECT id, status FROM task JOIN state USING (seq)"))
+        found = dict(db.execute("SELECT id, ifnull(status, 'pending') FROM task LEFT JOIN state USING (seq)"))
         twice = db.execute("SELECT count(*) FROM (SELECT seq FROM audit GROUP BY seq HAVING count(*) > 1)").fetchone()
         (check,) = db.execute("PRAGMA integrity_check").fetchone()
     return {
