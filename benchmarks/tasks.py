@@ -133,7 +133,11 @@ async def writing_down(folder: Path, url: str | None) -> Figures:
     huey.append(durable.huey(folder / "huey.db", PEER_DURABLE))
     if url:
         streaq.append(await durable.streaq(url, PEER_DURABLE))
-    raw_ms, our_ms = await durable.alone(folder, CALLS)
+    alone = [
+        await durable.alone(folder / f"raw-alone-{turn}.db", folder / f"alone-{turn}.db", CALLS)
+        for turn in range(REPETITIONS)
+    ]
+    raw_ms, our_ms = min(((median(raw_ms), median(our_ms)) for raw_ms, our_ms in alone), key=sum)
     peers = {"raw_commit": raw, "raw_commits_of_64": grouped, "huey": huey, "streaq": streaq}
     return {
         "durable_per_s": figure(
@@ -143,9 +147,7 @@ async def writing_down(folder: Path, url: str | None) -> Figures:
             ours_cpu_us=cost(ours),
             **{f"{name}_per_s": rate(runs) for name, runs in peers.items() if runs},
         ),
-        "durable_single_ratio": figure(
-            median(our_ms) / median(raw_ms), "<=", 1.5, raw_commit_ms=median(raw_ms), ours_ms=median(our_ms)
-        ),
+        "durable_single_ratio": figure(our_ms / raw_ms, "<=", 1.5, raw_commit_ms=raw_ms, ours_ms=our_ms),
     }
 
 
@@ -196,15 +198,18 @@ async def waiting() -> Figures:
 
 async def crossing() -> Figures:
     """Milliseconds that a megabyte takes to a process, with a small answer back."""
-    took: list[float] = []
-    small: list[float] = []
+    took: dict[bytes, list[float]] = {b"": [], MEGABYTE: []}
     async with Executors(processes=1) as executors:
-        for payload, times in ((b"", small), (MEGABYTE, took)):
-            for _ in range(CALLS // 5):
-                began = time.perf_counter()
-                await executors.run(ExecutorKind.PROCESS, len, payload, timeout=10)
-                times.append(1e3 * (time.perf_counter() - began))
-    return {"process_mb_ms": figure(median(took), "<=", 0.6, nothing_ms=median(small))}
+        for _ in range(REPETITIONS):
+            for payload, medians in took.items():
+                times = []
+                for _ in range(CALLS // 20):
+                    began = time.perf_counter()
+                    await executors.run(ExecutorKind.PROCESS, len, payload, timeout=10)
+                    times.append(1e3 * (time.perf_counter() - began))
+                medians.append(median(times))
+    small, large = map(min, took.values())
+    return {"process_mb_ms": figure(large, "<=", 0.6, nothing_ms=small)}
 
 
 async def measured(folder: Path) -> Figures:

@@ -100,11 +100,11 @@ def raw(path: Path, commits: int, tasks: int) -> tuple[float, float]:
         return stopwatch.read()
 
 
-async def alone(folder: Path, count: int) -> tuple[list[float], list[float]]:
+async def alone(raw_path: Path, our_path: Path, count: int) -> tuple[list[float], list[float]]:
     """Milliseconds that one task alone takes: a raw commit, and ours; in turns, because disks have moods."""
     raw_ms, our_ms = [], []
-    with closing(Raw(folder / "raw-alone.db")) as file:
-        async with engine(folder / "alone.db", count) as accepting:
+    with closing(Raw(raw_path)) as file:
+        async with engine(our_path, count) as accepting:
             for _ in range(count):
                 began = time.perf_counter()
                 file.commit()

@@ -24,6 +24,7 @@ from mynah_contracts import (
     Role,
     Said,
     Say,
+    Transcribe,
     Transcript,
     Vocabulary,
 )
@@ -578,6 +579,29 @@ async def test_a_retained_command_that_is_cleared_means_nothing(broker):
         await asyncio.sleep(INSTANT)
         assert "bad_messages" not in worker.bus.counters
     assert not [packet for packet in broker.published if packet.topic == "mynah/system/error"]
+
+
+class Ear:
+    """Hears always the same."""
+
+    @handles
+    async def transcribe(self, _: Transcribe) -> Transcript:
+        return Transcript(text="x")
+
+
+async def test_news_goes_first_to_those_who_wait_for_it(broker):
+    async with (
+        at_work(broker, member("one", Ear(), role=Role.STT), member("two", Moody())),
+        joined(broker, Role.SATELLITE) as satellite,
+        joined(broker, Role.LLM) as llm,
+    ):
+        with conversation(turn="t"):
+            await satellite.request(Transcribe(audio=b"\0\0"))
+            await llm.request(MemoryQuery(text="x"))
+        await asyncio.sleep(INSTANT)
+    topics = [packet.topic for packet in broker.published]
+    assert topics.index("mynah/stt/final") < topics.index("mynah/reply/satellite/asker/stt")
+    assert topics.index("mynah/reply/llm/asker/memory") < topics.index("mynah/memory/results")
 
 
 @pytest.mark.req("S05")
