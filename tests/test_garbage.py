@@ -49,6 +49,8 @@ WORKERS = (Role.STT, Role.TTS, Role.MEMORY, Role.ROUTER, Role.LLM, Role.SATELLIT
 BATCHES = (500, 500, 4_500, 4_500)
 """Pieces on each topic before everybody is asked; with the first ones the workers grow into their work."""
 AT_ONCE = 250
+AGAIN = 2
+"""Further batches like the last, while workers grow: what leaks does so each time, what was needed once does not."""
 GROWTH = 8 << 20
 """Bytes by which a worker may be larger after the last batch than after the one before."""
 ANSWERS_WITHIN_S = 30.0
@@ -235,6 +237,12 @@ def sizes(fleet, pids: dict[str, int]) -> dict[str, int]:
     return {worker: sum(_kept(one) for one in (pid, *fleet.children(pid))) for worker, pid in pids.items()}
 
 
+def grown(sized: list[dict[str, int]]) -> dict[str, int]:
+    """Bytes by which workers are larger than before the last batch, if those are many."""
+    *_, before, after = sized
+    return {worker: size - before[worker] for worker, size in after.items() if size > before[worker] + GROWTH}
+
+
 def _kept(pid: int) -> int:
     found = ANONYMOUS.search(Path(f"/proc/{pid}/status").read_text())
     assert found is not None
@@ -260,8 +268,10 @@ async def test_ten_thousand_pieces_of_garbage_on_every_topic_restart_and_enlarge
         async with throwers[Role.GUEST].listening(Vocabulary) as told:
             vocabulary = (await anext(told)).message
         foreman = Foreman(await joined(Role.SKILL, "foreman"))
-        sized = []
-        for batch in BATCHES:
+        sized: list[dict[str, int]] = []
+        for batch in (*BATCHES, *AGAIN * BATCHES[-1:]):
+            if len(sized) >= len(BATCHES) and not grown(sized):
+                break
             for place in places():
                 pieces = itertools.islice(garbage.for_(place.message), batch)
                 await throw(throwers[place.by], place.topic, pieces)
@@ -272,5 +282,4 @@ async def test_ten_thousand_pieces_of_garbage_on_every_topic_restart_and_enlarge
             sized.append(sizes(own_fleet, pids))
         await all_read(asker, thrown)
     assert own_fleet.pids() == pids
-    *_, before, after = sized
-    assert {worker: size - before[worker] for worker, size in after.items() if size > before[worker] + GROWTH} == {}
+    assert grown(sized) == {}
