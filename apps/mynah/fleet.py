@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from mynah_bus.child import die_with_parent, lines
+from mynah_bus.child import LARGE_PAGES, die_with_parent, lines
 from mynah_bus.run import STOPS_WITHIN
 from mynah_contracts import Role
 
@@ -106,7 +106,7 @@ class Keeper:
             sys.executable,
             "-m",
             MODULES[self._spec.role],
-            env={**os.environ, **self._spec.environment, "MYNAH_INSTANCE": self._spec.instance},
+            env={**LARGE_PAGES, **os.environ, **self._spec.environment, "MYNAH_INSTANCE": self._spec.instance},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -29,9 +29,6 @@ from mynah_resilience.files import write_whole
 
 BROKER_PAUSE_S = 2.0
 """The longest time that nobody hears anybody, because the broker has died again and again."""
-HUGE_PAGES = "glibc.malloc.hugetlb=1"
-"""Who sleeps most of the time awakes to memory that the processor has forgotten: pages of 2 MB are found sooner (glibc
-2.35; others ignore it, and so does a kernel that has none)."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -59,7 +56,6 @@ class Stop:
 async def up(settings: BusSettings, scale: Mapping[Role, int]) -> None:
     """Run the fleet until SIGINT or SIGTERM; what it keeps is for its owner only."""
     os.umask(OWNER_ONLY)
-    os.environ.setdefault("GLIBC_TUNABLES", HUGE_PAGES)  # of the broker and the workers
     stop = Stop()
     board = Board(stop.ask)
     began = time.monotonic()

@@ -14,8 +14,11 @@ from router_worker.turn import Kind, Sentence, State, Turn
 
 log = logging.getLogger(__name__)
 
+WENT_WRONG: Final = "something went wrong"
 TOLD_AFTER: Final = 0.02
 """Seconds after which a phase is told, unless it is the last: an answer goes first, and nobody sees the difference."""
+LEAST: Final = 0.001
+"""Seconds that a turn's clock waits at least: timers have this resolution, and may be early by a part of it."""
 HEARD_WITHIN: Final = 0.5
 """Seconds within which a satellite that was told to stop says how much was heard."""
 
@@ -54,6 +57,7 @@ class Live:
         self._is_excuse = False
         """Whether it is answered by saying that it cannot be answered."""
         self._alarm: asyncio.TimerHandle | None = None
+        self._rings_at = 0.0
         self._to_say: asyncio.Queue[Sentence | None] = asyncio.Queue()
         self._thinking: asyncio.Task[None] | None = None
         self._told: State | None = None
@@ -187,16 +191,24 @@ class Live:
         due = self.turn.due_in()
         loop = asyncio.get_running_loop()
         if self._alarm is not None:
-            if due is not None and self._alarm.when() <= loop.time() + due:
+            if due is not None and self._rings_at <= loop.time() + due:
                 return
             self._alarm.cancel()
-        self._alarm = None if due is None else loop.call_later(due, self._ring)
+            self._alarm = None
+        if due is not None:
+            due = max(due, LEAST)
+            self._rings_at = loop.time() + due
+            self._alarm = loop.call_later(due, self._ring)
 
     def _ring(self) -> None:
         """Say what is due."""
         self._alarm = None
-        self._put(self.turn.tick())
-        self.tell()
+        try:
+            self._put(self.turn.tick())
+            self.tell()
+        except Exception:  # whatever it is, whoever asked must hear of it
+            log.exception("The clock of a turn went wrong")
+            self.fail(WENT_WRONG)
 
     def _event(self) -> Callable[[], TurnEvent]:
         """The news of the phase that was reached, to be made when there is time."""

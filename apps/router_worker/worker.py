@@ -43,7 +43,7 @@ from router_worker.arbitration import Arbitration
 from router_worker.bell import Bell
 from router_worker.conversation import Conversations
 from router_worker.intents import Recogniser
-from router_worker.live import Live
+from router_worker.live import WENT_WRONG, Live
 from router_worker.presence import Presence
 from router_worker.settings import RouterSettings
 from router_worker.shopping import ShoppingList
@@ -59,7 +59,6 @@ log = logging.getLogger(__name__)
 NOT_UNDERSTOOD: Final = "Sorry, I didn't understand that."
 ONLY_COMMANDS: Final = "Sorry, I didn't understand that. I know commands only, until a Whisper model is installed."
 SATELLITE_GONE: Final = "the satellite is gone"
-WENT_WRONG: Final = "something went wrong"
 ANNOUNCED_WITHIN: Final = 600.0
 """Seconds for which an announcement may wait for what is being said before it."""
 LONGEST_MEMORY: Final = 20_000

@@ -288,7 +288,7 @@ class Dispatcher:
             return
         contract = message.contract
         is_news = job.context.turn is not None and contract.body is None and isinstance(message, Event | Stream)
-        is_urgent = is_news and not job.context.source.startswith(contract.to[0].value)
+        is_urgent = is_news and job.context.source.partition("/")[0] != contract.to[0]
         if is_urgent:
             self._bus.publish(message)
         self._answer(job, message, is_last=type(message) is answers[-1])

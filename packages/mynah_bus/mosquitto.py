@@ -14,7 +14,7 @@ from typing import Final, Self
 
 import orjson
 
-from mynah_bus.child import die_with_parent, lines
+from mynah_bus.child import LARGE_PAGES, die_with_parent, lines
 from mynah_bus.errors import MynahError
 from mynah_bus.nearby import broker_socket, may_listen
 from mynah_bus.settings import CREDENTIALS, kept_passwords
@@ -146,6 +146,7 @@ class Mosquitto:
             executable,
             "-c",
             str(configuration),
+            env={**LARGE_PAGES, **os.environ},
             stdin=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,

@@ -341,6 +341,7 @@ class _Protocol(MQTTProtocol):  # type: ignore[misc]
         """Report it, where gmqtt would connect again."""
         BaseMQTTProtocol.connection_lost(self, exc)
         self._socket = None
+        self._waiting = 0
         self._out.clear()
         self._acks.clear()
         if self._acks_leave is not None:
@@ -381,23 +382,26 @@ class _Protocol(MQTTProtocol):  # type: ignore[misc]
         if not self._has_written:
             self._has_written = True
             self._loop.call_soon(self._after_this)
-            data = self._write_now(data)
-        if data:
-            self._out.append(data)
-            self._waiting += len(data)
+            if self._write_now(data):
+                return
+        self._out.append(data)
+        self._waiting += len(data)
 
-    def _write_now(self, data: bytes) -> bytes:
-        """Write, after the acknowledgements, what the network takes; returns the rest."""
+    def _write_now(self, data: bytes) -> bool:
+        """Write, unless something goes before it; what the network does not take now, it takes next."""
         transport = self.transport
         if self._socket is None or transport.is_closing() or transport.get_write_buffer_size():
-            return data
+            return False
         self._reports.pulse.said()
         out = b"".join((*self._acks, data))
         self._acks.clear()
         try:
-            return out[os.write(self._socket, out) :]
+            written = os.write(self._socket, out)
         except OSError:  # it takes nothing, or the connection is lost, of which the transport tells
-            return out
+            written = 0
+        if written < len(out):
+            transport.write(out[written:])  # before anything else
+        return True
 
     def _after_this(self) -> None:
         self._loop.call_soon(self._end_turn)

@@ -47,6 +47,7 @@ class Contract:
     kind: Kind
     by: tuple[Role, ...]
     to: tuple[Role, ...]
+    """Whom it is for. An event that answers somebody goes first to the one who is named first."""
     overheard_by: tuple[Role, ...]
     reply: type["Message"] | None
     parts: type["Message"] | None

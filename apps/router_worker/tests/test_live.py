@@ -1,7 +1,9 @@
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 
 import pytest
+import uvloop
 
 from mynah_bus import Worker, handles
 from mynah_bus.testing import Stage, serving
@@ -32,11 +34,18 @@ async def voiceless() -> AsyncIterator[Stage]:
         yield stage
 
 
-async def begun(stage: Stage, *, satellite: str = "kitchen", typed: str | None = "hello", **limits: float) -> Live:
+async def begun(
+    stage: Stage,
+    *,
+    satellite: str = "kitchen",
+    typed: str | None = "hello",
+    clock: Callable[[], int] = time.monotonic_ns,
+    **limits: float,
+) -> Live:
     bus = await stage.bus(Role.ROUTER)
     return Live(
         bus,
-        Turn(typed=typed, limits=Limits(**limits)),
+        Turn(clock, typed=typed, limits=Limits(**limits)),
         identifier="t",
         session="s",
         satellite=satellite,
@@ -75,6 +84,32 @@ async def test_a_turn_that_nobody_goes_on_with_ends_by_itself_and_silences_its_s
     await live.ended.wait()
 
     assert (await stage.next(SatelliteControl)).action == "stop"
+
+
+def test_what_is_due_at_once_holds_nothing_up_on_the_loop_of_a_worker():
+    async def say() -> State:
+        async with serving() as stage:
+            live = await begun(stage, filler_s=0.0001)
+            live.say("Penguins live in the south.", by="llm")
+            return live.turn.state
+
+    assert uvloop.run(say()) is State.SPEAKING
+
+
+async def test_a_turn_whose_clock_goes_wrong_ends_with_an_excuse(stage):
+    broken: list[Exception] = []
+
+    def clock() -> int:
+        if broken:
+            raise broken.pop()
+        return time.monotonic_ns()
+
+    live = await begun(stage, clock=clock, filler_s=0.01)
+    broken.append(ArithmeticError("the clock is wrong"))
+
+    await live.ended.wait()
+
+    assert live.error == "I encountered an error: something went wrong."
 
 
 async def test_a_voice_that_says_nothing_ends_the_turn_and_the_satellite_is_told(voiceless):

@@ -13,7 +13,8 @@ from mynah_tasks.stores.file_lock import FileLock
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
+"""Files of version 1 have a state for every task, which is as good."""
 
 # What never changes about a task lies apart from what does, so that a large payload is written once. `change` is the
 # number of the commit that changed a task last: of those that have ended, it tells which did so later.
@@ -145,3 +146,5 @@ def _look_at(db: sqlite3.Connection, path: Path) -> None:
         raise StoreUnavailable(f"{path} is a database, but not a task store")
     if not tables:
         db.executescript(SCHEMA)
+    elif version < VERSION:
+        db.execute(f"PRAGMA user_version = {VERSION}")

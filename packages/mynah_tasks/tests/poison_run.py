@@ -60,7 +60,7 @@ def main() -> None:
                 break
             deaths += 1
         with contextlib.closing(sqlite3.connect(path)) as db:
-            query = "SELECT json_extract(spec, '$.task_type'), status, attempts FROM task JOIN state USING (seq)"
+            query = "SELECT json_extract(spec, '$.task_type'), status, attempts FROM task LEFT JOIN state USING (seq)"
             ends = [
                 f"{kind} {status} after {attempts}" if kind == "poison" else f"{kind} {status}"
                 for kind, status, attempts in db.execute(query)

@@ -342,6 +342,21 @@ async def test_a_file_from_the_future_is_refused_and_left_alone(start, path) -> 
     assert [each.name for each in path.parent.glob("*damaged*")] == []
 
 
+async def test_a_file_of_version_1_goes_on_and_is_of_version_2(start, path) -> None:
+    async with TaskEngine(SqliteStore(path), max_workers=0) as engine:
+        waiting = await engine.submit(Task("echo", 1))
+    with sqlite3.connect(path) as db:
+        db.execute("INSERT INTO state VALUES (1, 1, 'pending', 0, 0, 0, NULL, NULL, NULL, NULL, 0.0, NULL, 0)")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    engine = await start(SqliteStore(path))
+    assert (await engine.wait_for_task(waiting)).result == 1
+    await engine.shutdown()
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+    db.close()
+
+
 async def test_somebody_elses_database_is_refused_and_left_alone(start, path) -> None:
     with sqlite3.connect(path) as db:
         db.execute("CREATE TABLE photos (name TEXT)")
