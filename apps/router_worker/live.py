@@ -18,7 +18,8 @@ WENT_WRONG: Final = "something went wrong"
 TOLD_AFTER: Final = 0.02
 """Seconds after which a phase is told, unless it is the last: an answer goes first, and nobody sees the difference."""
 LEAST: Final = 0.001
-"""Seconds that a turn's clock waits at least: timers have this resolution, and may be early by a part of it."""
+"""Seconds that a turn's clock waits at least: timers have this resolution, and may be early by a part of it. For less,
+uvloop makes no timer."""
 HEARD_WITHIN: Final = 0.5
 """Seconds within which a satellite that was told to stop says how much was heard."""
 
@@ -57,7 +58,6 @@ class Live:
         self._is_excuse = False
         """Whether it is answered by saying that it cannot be answered."""
         self._alarm: asyncio.TimerHandle | None = None
-        self._rings_at = 0.0
         self._to_say: asyncio.Queue[Sentence | None] = asyncio.Queue()
         self._thinking: asyncio.Task[None] | None = None
         self._told: State | None = None
@@ -191,14 +191,12 @@ class Live:
         due = self.turn.due_in()
         loop = asyncio.get_running_loop()
         if self._alarm is not None:
-            if due is not None and self._rings_at <= loop.time() + due:
+            if due is not None and self._alarm.when() <= loop.time() + due:
                 return
             self._alarm.cancel()
             self._alarm = None
         if due is not None:
-            due = max(due, LEAST)
-            self._rings_at = loop.time() + due
-            self._alarm = loop.call_later(due, self._ring)
+            self._alarm = loop.call_later(max(due, LEAST), self._ring)
 
     def _ring(self) -> None:
         """Say what is due."""

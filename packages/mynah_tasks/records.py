@@ -1,5 +1,9 @@
 """What is known about one task."""
 
+import sys
+from collections.abc import Iterable, Sequence
+from heapq import nlargest
+from itertools import chain, islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -109,3 +113,23 @@ class Past(NamedTuple):
     def entry(self) -> Entry:
         """What became of it, for those who ask."""
         return Entry(self.task, self.state)
+
+
+def newest(
+    recent: Sequence[Record],
+    ended: Iterable[Record | Past],
+    *,
+    status: TaskStatus | None,
+    tag: str | None,
+    limit: int,
+    end: int,
+) -> list[Entry]:
+    """A page of the `recent`, which are in the order of acceptance, and of the `ended`, which belong to it already."""
+    listed = islice((each for each in reversed(recent) if each.is_listed(status, tag, end)), limit)
+    page: list[Record | Past] = nlargest(limit, chain(listed, ended), key=BY_SEQ)
+    return [each.entry for each in page]
+
+
+def page_size(limit: int) -> int:
+    """A limit that iterators and databases take: 0 to 2**63 - 1."""
+    return max(0, min(limit, sys.maxsize))

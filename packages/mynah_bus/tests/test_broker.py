@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import stat
-import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -322,31 +321,6 @@ async def test_what_waits_for_the_broker_is_bounded_and_the_oldest_is_given_up(m
         mouth.may_try.set()
         assert [packet.payload.decode() for packet in await ear.hears(OUTBOX)] == [str(n) for n in range(OUTBOX)]
         assert mouth.link.dropped == 1
-
-
-def hear_one(settings: BusSettings, ready: threading.Event, heard: threading.Event) -> None:
-    """Listen on a loop of its own, until something comes."""
-
-    async def hear() -> None:
-        async with Bus(Role.GUEST, settings) as bus, bus.listening(PlaybackControl) as controls:
-            await bus.ready(10)
-            ready.set()
-            await anext(controls)
-            heard.set()
-
-    asyncio.run(hear())
-
-
-async def test_what_is_said_first_arrives_while_its_sender_goes_on(mosquitto, settings):
-    ready, heard = threading.Event(), threading.Event()
-    async with Bus(Role.GUEST, settings("speaker")) as bus:
-        await bus.ready(10)
-        hearing = asyncio.create_task(asyncio.to_thread(hear_one, settings("listener"), ready, heard))
-        assert await asyncio.to_thread(ready.wait, 10)
-        bus.publish(PlaybackControl(action="stop", satellite="x"))
-        arrived = heard.wait(5)  # with this loop at a stand: what waits for it to turn does not leave
-        await hearing
-    assert arrived
 
 
 async def test_what_nobody_listens_to_is_acknowledged_with_that(mosquitto, tmp_path):

@@ -1,11 +1,15 @@
-"""The bytes that a connection writes, seen by a peer that reads late."""
+"""When and in which order a connection writes its bytes."""
 
 import asyncio
 import socket
 import threading
 
+import pytest
+
+from mynah_bus import Bus, BusSettings
 from mynah_bus.mqtt import ACKNOWLEDGED_AT_ONCE, Address, Connection
 from mynah_bus.packet import Packet, pack
+from mynah_contracts import PlaybackControl, Role
 
 CONNACK = bytes([0x20, 3, 0, 0, 0])
 LARGE = 8 << 20
@@ -55,3 +59,29 @@ async def test_nothing_gets_into_a_packet_that_the_network_takes_in_pieces():
             await heard.get()
         peer.reads.set()
         assert await serving == packet + acknowledged
+
+
+def hear_one(settings: BusSettings, ready: threading.Event, heard: threading.Event) -> None:
+    """Listen on a loop of its own, until something comes."""
+
+    async def hear() -> None:
+        async with Bus(Role.GUEST, settings) as bus, bus.listening(PlaybackControl) as controls:
+            await bus.ready(10)
+            ready.set()
+            await anext(controls)
+            heard.set()
+
+    asyncio.run(hear())
+
+
+@pytest.mark.broker
+async def test_what_is_said_first_arrives_while_its_sender_goes_on(mosquitto, settings):
+    ready, heard = threading.Event(), threading.Event()
+    async with Bus(Role.GUEST, settings("speaker")) as bus:
+        await bus.ready(10)
+        hearing = asyncio.create_task(asyncio.to_thread(hear_one, settings("listener"), ready, heard))
+        assert await asyncio.to_thread(ready.wait, 10)
+        bus.publish(PlaybackControl(action="stop", satellite="x"))
+        arrived = heard.wait(5)  # with this loop at a stand: what waits for it to turn does not leave
+        await hearing
+    assert arrived

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from mynah_tasks.records import DEADLY, Moment, Past, Record
+from mynah_tasks.records import DEADLY, Moment, Past, Record, page_size
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores.coding import decode, decode_task, encode, encode_task
 from mynah_tasks.stores.sqlite_file import VERSION
@@ -119,7 +119,7 @@ class Journal:
         if before is not None:
             query, values = f"{query} AND (state.change, state.seq) < ({END})", [before]
         query = f"{query} ORDER BY state.change DESC, state.seq DESC LIMIT ?"
-        pasts = self._read(query, *values, _within_64_bits(limit))
+        pasts = self._read(query, *values, page_size(limit))
         return [DeadLetter.of(past.entry) for past in pasts]
 
     # What is to be written
@@ -293,7 +293,3 @@ class Journal:
     def _number(self, query: str, *values: object) -> Any:
         (number,) = self._db.execute(query, values).fetchone()
         return number
-
-
-def _within_64_bits(limit: int) -> int:
-    return max(0, min(limit, 2**63 - 1))

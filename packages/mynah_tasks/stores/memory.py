@@ -1,14 +1,13 @@
 """A store without a disk: fast, and gone with its process."""
 
 import sys
-from heapq import nlargest
-from itertools import chain, islice
+from itertools import chain
 from types import TracebackType
 from typing import Self, TypeVar
 
 from mynah_tasks.book import Book
 from mynah_tasks.errors import EngineStopped
-from mynah_tasks.records import BY_SEQ, Moment
+from mynah_tasks.records import Moment, newest, page_size
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Counts
 from mynah_tasks.stores.local import LocalStore, Step
@@ -67,13 +66,11 @@ class MemoryStore(LocalStore):
         self, *, status: TaskStatus | None = None, tag: str | None = None, limit: int = 100, before: str | None = None
     ) -> list[Entry]:
         """Tasks, the newest first."""
-        limit = max(0, min(limit, sys.maxsize))
         live, ended, end = self._opened().live(), self._shelf.all(), sys.maxsize
         if before is not None:
             end = next((record.seq for record in chain(live, ended) if record.task.id == before), 0)
-        newest_live = islice((each for each in reversed(live) if each.is_listed(status, tag, end)), limit)
         listed = (each for each in ended if each.is_listed(status, tag, end))
-        return [each.entry for each in nlargest(limit, chain(newest_live, listed), key=BY_SEQ)]
+        return newest(live, listed, status=status, tag=tag, limit=page_size(limit), end=end)
 
     async def dead_letters(self, *, limit: int = 100, before: str | None = None) -> list[DeadLetter]:
         """Dead letters; see `Store.dead_letters`."""

@@ -3,8 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Sequence
-from heapq import nlargest
-from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
@@ -12,7 +10,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from mynah_tasks.book import Book
 from mynah_tasks.clock import AGAIN_IN
 from mynah_tasks.errors import EngineStopped, StoreUnavailable
-from mynah_tasks.records import BY_SEQ, Moment, Past, Record
+from mynah_tasks.records import Moment, newest, page_size
 from mynah_tasks.states import TaskStatus
 from mynah_tasks.stores import Claim, Counts, Outcome
 from mynah_tasks.stores.coding import as_stored, encode, encode_task
@@ -113,16 +111,14 @@ class SqliteStore(LocalStore):
         self, *, status: TaskStatus | None = None, tag: str | None = None, limit: int = 100, before: str | None = None
     ) -> list[Entry]:
         """Tasks, the newest first."""
-        limit = max(0, min(limit, sys.maxsize))
+        limit = page_size(limit)
 
         def step(book: Book, _: Moment) -> list[Entry]:
             journal, recent, end = self._keeper.journal, book.recent(), sys.maxsize
             if before is not None:
                 end = next((record.seq for record in recent if record.task.id == before), 0) or journal.seq(before)
-            listed = islice((each for each in reversed(recent) if each.is_listed(status, tag, end)), limit)
             ended = journal.ended(status=status, tag=tag, limit=limit, end=end)
-            newest: list[Record | Past] = nlargest(limit, chain(listed, ended), key=BY_SEQ)
-            return [each.entry for each in newest]
+            return newest(recent, ended, status=status, tag=tag, limit=limit, end=end)
 
         return await self._run(step)
 
